@@ -1,0 +1,79 @@
+"""Engines from options: the defaults of each back end, and what is attached to every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from flask_retort.config import Config
+
+from . import drivers, failures, fork, mysql, pool, postgresql, recovery, sqlite
+
+__all__ = ["apply_defaults", "dispose_all", "make_engine"]
+
+
+def apply_defaults(options: dict[str, Any], *, instance_path: str | None, config: Config) -> None:
+    """Complete an engine's options in place with the defaults of its back end and driver.
+
+    What is given already stays. SQLite: a relative path is put under the instance path, which is
+    created; a database in memory gets one shared connection (see :func:`make_engine` for what
+    becomes of it); the busy timeout. MySQL and MariaDB: utf8mb4. All servers: ``pool_recycle`` of
+    two hours, a connect timeout of ten seconds.
+
+    :param options: arguments of ``create_engine``, with "url" as text or URL object.
+    :param instance_path: folder for SQLite databases with a relative path; None: they stay relative
+        to the working directory.
+    :raises ConfigurationError: SQLAlchemy has no dialect of the URL's name.
+    """
+    url = options["url"] = make_url(options["url"])
+    drivers.check_dialect(url)
+    match url.get_backend_name():
+        case "sqlite":
+            sqlite.apply_defaults(options, instance_path, config.RETORT_SQLITE)
+        case "mysql" | "mariadb":
+            mysql.apply_defaults(options)
+        case "postgresql":
+            postgresql.apply_defaults(options, config.RETORT_POOLER)
+        case _:
+            pass
+
+
+def make_engine(options: dict[str, Any], *, bind_key: str | None, config: Config) -> sa.Engine:
+    """A new engine that has no connection yet; it lives until it is disposed or collected.
+
+    Beyond ``create_engine`` it answers errors of connecting, of a lost connection and of an
+    exhausted pool with the classes of :mod:`flask_retort.errors`; starts anew in a forked child;
+    tries a server's connection that was idle; and sets up each new connection as ``RETORT_SQLITE``
+    and ``RETORT_MYSQL`` say. ``engine.dispose()`` closes idle connections and keeps all of this;
+    the temporary database behind an isolated ``sqlite://`` lives as long as the engine.
+
+    :param options: as completed by :func:`apply_defaults`; text values are converted as
+        ``sqlalchemy.engine_from_config`` does. Not changed.
+    :param bind_key: named in messages; None is the default database.
+    :raises ConfigurationError: the driver is not installed, or there is no such dialect.
+    """
+    options = {**options, "url": make_url(options["url"])}
+    drivers.check_dialect(options["url"])
+    is_pysqlite = sqlite.is_pysqlite(options["url"])
+    memory = sqlite.prepare(options, config.RETORT_SQLITE) if is_pysqlite else None
+    ping_after_idle = None if is_pysqlite else recovery.prepare(options, config)
+    pool.announce_exhaustion(options, bind_key)
+    engine = drivers.create_engine(options, bind_key)
+    failures.translate(engine, bind_key, options.get("connect_args", {}))
+    if is_pysqlite:
+        sqlite.attach(engine, config.RETORT_SQLITE, memory)
+    elif engine.dialect.name in ("mysql", "mariadb"):
+        mysql.attach(engine, config.RETORT_MYSQL)
+    if ping_after_idle is not None:
+        recovery.attach(engine, ping_after_idle)
+    fork.protect(engine)
+    return engine
+
+
+def dispose_all(engines: Mapping[str | None, sa.Engine]) -> None:
+    """Close the idle connections of all these engines. Those in use are closed when given back."""
+    for engine in engines.values():
+        engine.dispose()
