@@ -1,0 +1,115 @@
+"""The private names of SQLAlchemy that this package relies on, all, and why each is needed."""
+
+# pyright: reportPrivateUsage=false
+# They are what this file is for.
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import LoaderCriteriaOption
+from sqlalchemy.sql import visitors
+
+_DATACLASS_ARGUMENTS = "_sa_apply_dc_transforms"
+
+
+def suspend_dataclass(cls: type[Any]) -> None:
+    """Let the class be mapped as an ordinary class although its base is a ``MappedAsDataclass``.
+
+    SQLAlchemy refuses a dataclass model that brings its own ``__table__``, and has no public way
+    for one class to say that it does not want to be a dataclass.
+    """
+    setattr(cls, _DATACLASS_ARGUMENTS, None)
+
+
+def resume_dataclass(cls: type[Any]) -> None:
+    """Undo :func:`suspend_dataclass`, so that subclasses are dataclasses again."""
+    if vars(cls).get(_DATACLASS_ARGUMENTS, ...) is None:
+        delattr(cls, _DATACLASS_ARGUMENTS)
+
+
+def order_of(statement: sa.Select[Any]) -> list[sa.ColumnElement[Any]]:
+    """What the select is ordered by, names given as text replaced by the columns they select.
+
+    A statement can be given an order, but there is no public way to read it.
+    """
+    selected = {column.key: column for column in statement.selected_columns}
+
+    def replace(element: Any, **_: Any) -> Any:
+        # SQLAlchemy looks a name up among the selected columns in ORDER BY only, not in OVER.
+        if element.__visit_name__ == "textual_label_reference":
+            return selected.get(element.element)
+        return None
+
+    return [
+        visitors.replacement_traverse(clause, {}, replace)
+        for clause in statement._order_by_clauses
+    ]
+
+
+def limit_and_offset(statement: sa.GenerativeSelect) -> tuple[int | None, int]:
+    """The numbers given to ``limit()`` or ``fetch()``, and to ``offset()``.
+
+    There is no public way to read them.
+
+    :raises TypeError: they are expressions, not numbers, or depend on the rows.
+    """
+    fetch = statement._fetch_clause
+    if fetch is not None and any((statement._fetch_clause_options or {}).values()):
+        raise TypeError(_UNREADABLE_LIMIT)
+    limit = statement._limit_clause if fetch is None else fetch
+    return _number(limit), _number(statement._offset_clause) or 0
+
+
+def is_distinct(statement: sa.Select[Any]) -> bool:
+    """Whether whole rows are distinct, as by ``distinct()`` without arguments."""
+    return statement._distinct and not is_distinct_on(statement)
+
+
+def is_distinct_on(statement: sa.Select[Any]) -> bool:
+    """Whether the select is PostgreSQL's ``DISTINCT ON``, whose rows depend on the order."""
+    return bool(statement._distinct_on)
+
+
+def loader_criteria(statement: sa.Select[Any] | sa.CompoundSelect[Any]) -> list[LoaderCriteriaOption]:
+    """The ``with_loader_criteria`` options; SQLAlchemy does not apply those of a subquery."""
+    options: tuple[object, ...] = statement._with_options
+    return [option for option in options if isinstance(option, LoaderCriteriaOption)]
+
+
+_READ = (
+    "_distinct",
+    "_distinct_on",
+    "_fetch_clause",
+    "_fetch_clause_options",
+    "_limit_clause",
+    "_offset_clause",
+    "_order_by_clauses",
+    "_with_options",
+)
+_UNREADABLE_LIMIT = (
+    "A select whose LIMIT or OFFSET is an expression, WITH TIES or a percentage can't be cut into"
+    " pages. Give limit() and offset() numbers, or leave them out and use per_page."
+)
+
+
+def _number(clause: Any) -> int | None:
+    if clause is None:
+        return None
+    number: Any = getattr(clause, "effective_value", None)
+    if isinstance(number, int):
+        return number
+    raise TypeError(_UNREADABLE_LIMIT)
+
+
+def _check() -> None:
+    missing = [name for name in _READ if not hasattr(sa.Select, name)]
+    if missing:
+        raise ImportError(
+            f"A select of this SQLAlchemy, {sa.__version__}, has no {', '.join(missing)}, which"
+            " flask_retort needs for pages. Install a release that its requirements allow."
+        )
+
+
+_check()
