@@ -1,0 +1,181 @@
+"""The session: one per application context, bound by the tables that a statement touches."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import sqlalchemy as sa
+from flask.globals import app_ctx
+from sqlalchemy import event, exc, orm
+from sqlalchemy.orm.exc import UnmappedClassError
+from sqlalchemy.sql import visitors
+from sqlalchemy.util import ScopedRegistry
+
+from .errors import NoAppContext
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from .extension import SQLAlchemy
+
+S = TypeVar("S", bound=orm.Session)
+_UNKNOWN = object()
+
+
+class Session(orm.Session):
+    """A ``sqlalchemy.orm.Session`` that finds its engine by bind key.
+
+    :param db: the extension whose engines are used, those of the current application.
+    :param kwargs: arguments of ``sqlalchemy.orm.Session``. With ``bind`` the session uses that
+        engine or connection for everything, as SQLAlchemy documents it for tests.
+    """
+
+    def __init__(self, db: SQLAlchemy[Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._db = db
+        self._model_changes: Any = {}
+
+    def get_bind(
+        self,
+        mapper: Any = None,
+        *,
+        clause: Any = None,
+        bind: sa.Engine | sa.Connection | None = None,
+        **kwargs: Any,
+    ) -> sa.Engine | sa.Connection:
+        """The engine for a mapper, or for all tables that a statement touches.
+
+        An explicit ``bind``, or the one that the session was made with, wins. A statement without
+        tables goes to the default engine.
+
+        :raises sqlalchemy.exc.UnboundExecutionError: the bind key of a table has no engine, or the
+            tables of one statement are in different databases.
+        """
+        if bind is not None:
+            return bind
+        if self.bind is not None or self.binds:
+            try:
+                return super().get_bind(mapper, clause=clause, **kwargs)
+            except exc.UnboundExecutionError:
+                if self.bind is not None:
+                    raise
+        engines = self._db.engines
+        bind_key = self._bind_key(mapper, clause)
+        if bind_key is not _UNKNOWN:
+            return self._db._engine_for(engines, bind_key)
+        if None in engines:
+            return engines[None]
+        return super().get_bind(mapper, clause=clause, **kwargs)
+
+    def _bind_key(self, mapper: Any, clause: Any) -> Any:
+        """The bind key that the tables agree on, or ``_UNKNOWN`` where there is no table."""
+        own = _keys_of_mapper(mapper) if mapper is not None else {}
+        if len(self._db.metadatas) == 1:
+            # Nothing to choose between: no need to walk the statement.
+            return next(iter(own), _UNKNOWN)
+        tables = own | (_keys_of_clause(clause) if clause is not None else {})
+        if len(tables) > 1 and own:
+            # A table with a schema can be in another database of the same server.
+            tables = own | {key: table for key, table in tables.items() if table.schema is None}
+        if len(tables) > 1:
+            raise exc.UnboundExecutionError(_mixed_databases(tables))
+        return next(iter(tables), _UNKNOWN)
+
+
+def bind_compound_selects(session_factory: orm.sessionmaker[Any]) -> None:
+    """Let the session see the tables of ``union()`` and the like, needed with several databases.
+
+    SQLAlchemy passes neither mapper nor clause to ``get_bind`` for them.
+    """
+    event.listen(session_factory, "do_orm_execute", _pass_compound_select)
+
+
+def _pass_compound_select(state: orm.ORMExecuteState) -> None:
+    if isinstance(state.statement, sa.CompoundSelect):
+        state.bind_arguments.setdefault("clause", state.statement)
+
+
+def make_scoped_session(
+    factory: orm.sessionmaker[S], scopefunc: Callable[[], Any] | None
+) -> orm.scoped_session[S]:
+    """A registry of sessions, one for each application context unless a scope function is given.
+
+    Contexts are held weakly and by identity, so that no session can outlive its context or be
+    handed to another one.
+    """
+    if scopefunc is not None:
+        return orm.scoped_session(factory, scopefunc)
+    scoped = orm.scoped_session(factory, _current_context)
+    registry: ScopedRegistry[S] = ScopedRegistry(factory, _current_context)
+    registry.registry = weakref.WeakKeyDictionary()
+    scoped.registry = registry
+    return scoped
+
+
+def _current_context() -> Any:
+    try:
+        return app_ctx._get_current_object()  # type: ignore[attr-defined]
+    except RuntimeError:
+        raise NoAppContext() from None
+
+
+def call_after_teardown(app: Flask, function: Callable[[BaseException | None], None]) -> None:
+    """Call the function when all teardown handlers of a context have run, or one of them has raised.
+
+    ``app.teardown_appcontext`` would not do: a handler that raises keeps the others from running.
+    """
+    teardown = app.do_teardown_appcontext
+
+    @functools.wraps(teardown)
+    def do_teardown_appcontext(*args: Any, **kwargs: Any) -> None:
+        try:
+            teardown(*args, **kwargs)
+        finally:
+            error = next((arg for arg in args if isinstance(arg, BaseException)), None)
+            function(error)
+
+    app.do_teardown_appcontext = do_teardown_appcontext  # type: ignore[method-assign]
+
+
+def _keys_of_mapper(mapper: Any) -> dict[str | None, sa.Table]:
+    try:
+        mapped = sa.inspect(mapper)
+    except exc.NoInspectionAvailable as error:
+        if isinstance(mapper, type):
+            raise UnmappedClassError(mapper) from error
+        raise
+    table = mapped.local_table
+    if isinstance(table, sa.Table):
+        return {_bind_key_of(table): table}
+    return _keys_of_clause(table)
+
+
+def _keys_of_clause(clause: Any) -> dict[str | None, sa.Table]:
+    """One table for each bind key among the tables and columns in a statement."""
+    found: dict[str | None, sa.Table] = {}
+    elements: list[Any] = [getattr(clause, "table", None), *visitors.iterate(clause)]
+    for element in elements:
+        table = element.table if isinstance(element, sa.Column) else element
+        if isinstance(table, sa.Table):
+            found.setdefault(_bind_key_of(table), table)
+    return found
+
+
+def _bind_key_of(table: sa.Table) -> str | None:
+    key: str | None = table.metadata.info.get("bind_key")
+    return key
+
+
+def _mixed_databases(tables: dict[str | None, sa.Table]) -> str:
+    listed = ", ".join(
+        f"'{table.name}' ({f'bind {key!r}' if key is not None else 'the default database'})"
+        for key, table in tables.items()
+    )
+    return (
+        f"One statement touches tables of different databases: {listed}. It cannot run on either."
+        " Run one statement for each database, or name the engine that can see them all:"
+        " session.execute(statement, bind_arguments={'bind': db.engines[...]})."
+    )

@@ -1,0 +1,272 @@
+"""Which session a context has, how long it lives, and which engine a statement goes to."""
+
+from __future__ import annotations
+
+import contextvars
+import gc
+import threading
+import weakref
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy import exc, orm
+from sqlalchemy.orm.exc import UnmappedClassError
+
+from flask_retort import SQLAlchemy
+from flask_retort.errors import NoAppContext
+from flask_retort.session import Session
+
+
+@pytest.fixture
+def two(make_app: Any) -> tuple[Flask, SQLAlchemy[Any], Any, Any]:
+    """An application with a default database and one under the key "other"."""
+    app = make_app(SQLALCHEMY_BINDS={"other": "sqlite:///other.db"})
+    db = SQLAlchemy(app)
+
+    class Here(db.Model):  # type: ignore[name-defined, misc]
+        id = sa.Column(sa.Integer, primary_key=True)
+
+    class There(db.Model):  # type: ignore[name-defined, misc]
+        __bind_key__ = "other"
+        id = sa.Column(sa.Integer, primary_key=True)
+
+    with app.app_context():
+        db.create_all()
+    return app, db, Here, There
+
+
+# --- life of a session --------------------------------------------------------
+
+
+def test_a_session_dies_with_its_context(make_app: Any) -> None:
+    """The registry keeps no context and no session alive, even of a context that was never popped."""
+    app = make_app()
+    db = SQLAlchemy(app)
+
+    def push_and_forget() -> weakref.ref[Session]:
+        app.app_context().push()
+        return weakref.ref(db.session())
+
+    session = contextvars.Context().run(push_and_forget)
+    gc.collect()
+    assert session() is None
+    assert not db.session.registry.registry
+
+
+def test_nested_contexts_have_their_own_sessions(make_app: Any) -> None:
+    """A context inside another one has another session; the outer one's is there again after it."""
+    app = make_app()
+    db = SQLAlchemy(app)
+    with app.app_context():
+        outer = db.session()
+        with app.app_context():
+            assert db.session() is not outer
+        assert db.session() is outer
+
+
+def test_two_applications_share_models_but_not_sessions_or_engines(make_app: Any) -> None:
+    """One SQLAlchemy object serves several applications, each with its own engine."""
+    db = SQLAlchemy()
+    first, second = make_app("first"), make_app("second")
+    db.init_app(first)
+    db.init_app(second)
+    with first.app_context():
+        engine, session = db.engine, db.session()
+        with second.app_context():
+            assert db.engine is not engine
+            assert db.session() is not session
+
+
+def test_outside_a_context_the_error_names_both_usual_causes() -> None:
+    """It says to push a context, and to use stream_with_context in a generator."""
+    with pytest.raises(NoAppContext, match=r"app\.app_context\(\)(.|\n)*stream_with_context"):
+        SQLAlchemy().session()
+
+
+def test_each_thread_with_its_own_context_has_its_own_session(make_app: Any) -> None:
+    """No two threads get one session."""
+    app = make_app()
+    db = SQLAlchemy(app)
+    barrier = threading.Barrier(8)
+    sessions: list[Session] = []
+
+    def work() -> None:
+        with app.app_context():
+            sessions.append(db.session())
+            barrier.wait(timeout=10)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, sessions))) == 8
+
+
+def test_a_session_that_fails_to_close_is_forgotten(make_app: Any) -> None:
+    """An error while the session is closed is raised, and the context has no session after it."""
+
+    class Stubborn(Session):
+        def close(self) -> None:
+            super().close()
+            raise OSError("the wire broke")
+
+    app = make_app()
+    db = SQLAlchemy(app, session_options={"class_": Stubborn})
+    with pytest.raises(OSError, match="the wire broke"), app.app_context():
+        db.session()
+    assert not db.session.registry.registry
+
+
+def test_a_replaced_session_is_still_removed(make_app: Any) -> None:
+    """Tests that put a scoped_session of their own in db.session see it removed at the end."""
+    app = make_app()
+    db = SQLAlchemy(app)
+    db.session = orm.scoped_session(orm.sessionmaker(class_=Session, db=db))
+    with app.app_context():
+        db.session.execute(sa.text("SELECT 1"))
+        pool: Any = db.engine.pool
+        assert pool.checkedout() == 1
+    assert pool.checkedout() == 0
+
+
+def test_the_first_error_of_a_teardown_is_the_one_seen(make_app: Any) -> None:
+    """The error of a teardown handler is raised unchanged after the session was removed."""
+    app = make_app()
+    db = SQLAlchemy(app)
+
+    @app.teardown_appcontext
+    def broken(error: BaseException | None) -> None:
+        raise LookupError("first")
+
+    with pytest.raises(LookupError, match="first"), app.app_context():
+        db.session.execute(sa.text("SELECT 1"))
+    app.teardown_appcontext_funcs.remove(broken)
+    assert not db.session.registry.registry
+
+
+def test_other_teardown_handlers_can_still_use_the_session(make_app: Any) -> None:
+    """Handlers registered before and after the extension see the session of the context."""
+    app = make_app()
+    seen: list[bool] = []
+    db = SQLAlchemy()
+
+    @app.teardown_appcontext
+    def before(error: BaseException | None) -> None:
+        seen.append(db.session() is used[0])
+
+    db.init_app(app)
+
+    @app.teardown_appcontext
+    def after(error: BaseException | None) -> None:
+        seen.append(db.session() is used[0])
+
+    used: list[Any] = []
+    with app.app_context():
+        used.append(db.session())
+    assert seen == [True, True]
+    assert not db.session.registry.registry
+
+
+# --- binds --------------------------------------------------------------------
+
+
+def test_a_statement_over_two_databases_is_refused(two: Any) -> None:
+    """It cannot run on either: the error names both tables and what to write."""
+    app, db, Here, There = two
+    with app.app_context():
+        for statement in (
+            sa.select(Here.id, There.id),
+            sa.select(Here).where(Here.id.in_(sa.select(There.id))),
+            sa.select(Here).join(There, There.id == Here.id),
+            sa.update(Here).where(Here.id == There.id).values(id=1),
+        ):
+            with pytest.raises(exc.UnboundExecutionError, match=r"'here'.*'there'"):
+                db.session.execute(statement)
+
+
+def test_naming_the_engine_overrides_the_choice(two: Any) -> None:
+    """bind_arguments decides, whatever the tables are."""
+    app, db, Here, There = two
+    with app.app_context():
+        with pytest.raises(exc.OperationalError, match="no such table"):
+            db.session.execute(sa.select(There), bind_arguments={"bind": db.engine})
+
+
+def test_a_table_with_a_schema_can_be_joined_across_databases(make_app: Any) -> None:
+    """A schema can name another database of the same server, so the mapper's engine decides."""
+    app = make_app(SQLALCHEMY_BINDS={"other": "sqlite:///other.db"})
+    db = SQLAlchemy(app)
+    far = db.Table("far", sa.Column("id", sa.Integer), bind_key="other", schema="attached")
+
+    class Near(db.Model):  # type: ignore[name-defined, misc]
+        id = sa.Column(sa.Integer, primary_key=True)
+
+    with app.app_context():
+        statement = sa.select(Near).join(far, far.c.id == Near.id)
+        assert db.session.get_bind(mapper=Near, clause=statement) is db.engine
+
+
+def test_statements_without_a_table_go_to_the_default_engine(two: Any) -> None:
+    """Text and bare expressions run on the default database."""
+    app, db, _, _ = two
+    with app.app_context():
+        assert db.session.get_bind(clause=sa.text("SELECT 1")) is db.engine
+        assert db.session.get_bind() is db.engine
+        assert db.session.scalar(sa.select(sa.literal(1))) == 1
+
+
+def test_flush_reaches_every_database_of_a_transaction(two: Any) -> None:
+    """Objects of both databases are written by one commit."""
+    app, db, Here, There = two
+    with app.app_context():
+        db.session.add_all([Here(id=1), There(id=2)])
+        db.session.commit()
+    with app.app_context():
+        assert db.session.get(Here, 1) is not None
+        assert db.session.get(There, 2) is not None
+
+
+def test_an_unknown_bind_key_is_named_with_the_known_ones(make_app: Any) -> None:
+    """A model whose bind key is not configured says which key, and which there are."""
+    app = make_app(SQLALCHEMY_BINDS={"auth": "sqlite://"})
+    db = SQLAlchemy(app)
+
+    class Lost(db.Model):  # type: ignore[name-defined, misc]
+        __bind_key__ = "aut"
+        id = sa.Column(sa.Integer, primary_key=True)
+
+    with app.app_context():
+        with pytest.raises(exc.UnboundExecutionError, match=r"'aut' is not in .*\['auth'\]"):
+            db.session.get(Lost, 1)
+        with pytest.raises(exc.UnboundExecutionError, match="'aut'"):
+            db.create_all()
+
+
+def test_an_unmapped_class_is_refused(make_app: Any) -> None:
+    """get_bind with a class that is no model raises SQLAlchemy's own error."""
+    app = make_app()
+    db = SQLAlchemy(app)
+    with app.app_context(), pytest.raises(UnmappedClassError):
+        db.session.get_bind(mapper=dict)
+
+
+def test_session_binds_win_over_bind_keys(make_app: Any) -> None:
+    """A session made with ``binds`` uses them, and falls back to the application's engines."""
+    app = make_app()
+    db = SQLAlchemy(app)
+
+    class One(db.Model):  # type: ignore[name-defined, misc]
+        id = sa.Column(sa.Integer, primary_key=True)
+
+    class Two(db.Model):  # type: ignore[name-defined, misc]
+        id = sa.Column(sa.Integer, primary_key=True)
+
+    engine = sa.create_engine("sqlite://")
+    with app.app_context():
+        session = db.session(binds={One: engine})
+        assert session.get_bind(mapper=One) is engine
+        assert session.get_bind(mapper=Two) is db.engine
+    engine.dispose()
