@@ -1,0 +1,344 @@
+"""``SQLAlchemy``, the object an application imports as ``db``: it registers, keeps state, delegates."""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar, cast, overload
+
+import sqlalchemy as sa
+from flask import Flask, current_app, has_app_context
+from sqlalchemy import exc, orm
+
+from . import model as model_module
+from . import record_queries, track_modifications
+from .cli import add_models_to_shell
+from .config import Config, report_unknown_keys
+from .engines import apply_defaults, dispose_all, make_engine
+from .errors import ConfigurationError
+from .model import Model as DefaultModel
+from .query import Query
+from .session import Session, bind_compound_selects, call_after_teardown, make_scoped_session
+from .table import Table
+from .views import Views
+
+B = TypeVar("B")
+Engines = dict[str | None, sa.Engine]
+
+
+class SQLAlchemy(Views, Generic[B]):
+    """The database layer of one or many Flask applications.
+
+    Holds models, metadata and the session registry, shared by all applications; engines belong to
+    each application. One application has one ``SQLAlchemy`` object.
+
+    :param app: initialise this application at once, see :meth:`init_app`.
+    :param metadata: default metadata for classic bases. A 2.x base brings its own.
+    :param session_options: arguments for ``sqlalchemy.orm.sessionmaker``; ``scopefunc`` replaces
+        the application context as scope, ``class_`` the session class (a subclass of ours).
+    :param query_class: class of the legacy ``Model.query`` and of dynamic relationships.
+    :param model_class: the base of models: a SQLAlchemy 2.x base class, a ready
+        ``declarative_base()``, or a subclass of :class:`flask_retort.model.Model`.
+    :param engine_options: defaults for ``create_engine``, for every engine. Configuration wins.
+    :param add_models_to_shell: put ``db`` and all models into ``flask shell``.
+    :param disable_autonaming: models without ``__tablename__`` get none.
+    """
+
+    Model: type[B]
+    """The base class of models. With a 2.x ``model_class`` it is that class itself."""
+
+    @overload
+    def __init__(
+        self: SQLAlchemy[DefaultModel],
+        app: Flask | None = None,
+        *,
+        metadata: sa.MetaData | None = None,
+        session_options: Mapping[str, Any] | None = None,
+        query_class: type[Query[Any]] = Query,
+        engine_options: Mapping[str, Any] | None = None,
+        add_models_to_shell: bool = True,
+        disable_autonaming: bool = False,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        metadata: sa.MetaData | None = None,
+        session_options: Mapping[str, Any] | None = None,
+        query_class: type[Query[Any]] = Query,
+        model_class: type[B],
+        engine_options: Mapping[str, Any] | None = None,
+        add_models_to_shell: bool = True,
+        disable_autonaming: bool = False,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        metadata: sa.MetaData | None = None,
+        session_options: Mapping[str, Any] | None = None,
+        query_class: type[Query[Any]] = Query,
+        model_class: type[Any] = DefaultModel,
+        engine_options: Mapping[str, Any] | None = None,
+        add_models_to_shell: bool = True,
+        disable_autonaming: bool = False,
+    ) -> None:
+        self.Query = query_class
+        self._engine_options = dict(engine_options or {})
+        self._app_engines: weakref.WeakKeyDictionary[Flask, Engines] = weakref.WeakKeyDictionary()
+        self._add_models_to_shell = add_models_to_shell
+        self.metadatas: dict[str | None, sa.MetaData] = {}
+        """Metadata by bind key; the default database's is under None."""
+        self.session = self._make_scoped_session(dict(session_options or {}))
+        """The session of the current application context, made at first use, removed at its end."""
+        self.metadatas[None] = self._default_metadata(model_class, metadata)
+        self.Table: type[Table] = self._make_table_class()
+        self.Model = self._make_declarative_base(model_class, disable_autonaming)
+        if app is not None:
+            self.init_app(app)
+
+    # --- set-up ----------------------------------------------------------------------------------
+
+    def init_app(self, app: Flask) -> None:
+        """Read the application's configuration, make its engines and register on it.
+
+        No connection is made. Later changes of the configuration are not seen.
+
+        :raises RuntimeError: the application has a ``SQLAlchemy`` object already.
+        :raises flask_retort.errors.ConfigurationError: a key is missing or wrong.
+        """
+        if "sqlalchemy" in app.extensions:
+            raise ConfigurationError(
+                "A 'SQLAlchemy' instance has already been registered on this Flask application."
+                " Import and use that instance, db = app.extensions['sqlalchemy'], instead of"
+                " making another."
+            )
+        report_unknown_keys(app.config)
+        for key, default in Config.defaults().items():
+            app.config.setdefault(key, default)
+        config = Config.from_mapping(app.config)
+        engines = self._make_engines(app, config)
+        dispose_all(self._app_engines.get(app, {}))
+        self._app_engines[app] = engines
+        weakref.finalize(app, dispose_all, engines)
+        app.extensions["sqlalchemy"] = self
+        call_after_teardown(app, self._teardown_session)
+        if self._add_models_to_shell:
+            app.shell_context_processor(add_models_to_shell)
+        if config.SQLALCHEMY_RECORD_QUERIES:
+            record_queries.record(app, engines)
+        if config.SQLALCHEMY_TRACK_MODIFICATIONS:
+            track_modifications.listen(self.session)
+
+    def _make_engines(self, app: Flask, config: Config) -> Engines:
+        engines: Engines = {}
+        try:
+            for bind_key, options in config.engine_options(self._engine_options).items():
+                self._make_metadata(bind_key)
+                self._apply_driver_defaults(options, app)
+                engines[bind_key] = self._make_engine(bind_key, options, app)
+        except BaseException:
+            dispose_all(engines)
+            raise
+        return engines
+
+    def _apply_driver_defaults(self, options: dict[str, Any], app: Flask) -> None:
+        """Complete one engine's options in place. Override to change defaults."""
+        config = Config.from_mapping(app.config)
+        apply_defaults(options, instance_path=app.instance_path, config=config)
+
+    def _make_engine(self, bind_key: str | None, options: dict[str, Any], app: Flask) -> sa.Engine:
+        """Make one engine from its complete options. Override to make engines differently."""
+        return make_engine(options, bind_key=bind_key, config=Config.from_mapping(app.config))
+
+    def _default_metadata(
+        self, model_class: type[Any], metadata: sa.MetaData | None
+    ) -> sa.MetaData:
+        if model_module.is_2x_base(model_class):
+            if metadata is not None:
+                warnings.warn(
+                    "The 'metadata' argument is ignored with a SQLAlchemy 2.x base. Set it on the"
+                    f" class: class {model_class.__name__}(DeclarativeBase): metadata = ...",
+                    DeprecationWarning,
+                    stacklevel=3,
+                )
+            metadata = model_class.metadata
+        elif metadata is None:
+            metadata = getattr(model_class, "metadata", None) or sa.MetaData()
+        metadata = cast(sa.MetaData, metadata)
+        metadata.info["bind_key"] = None
+        return metadata
+
+    def _make_scoped_session(self, options: dict[str, Any]) -> orm.scoped_session[Session]:
+        scope: Callable[[], Any] | None = options.pop("scopefunc", None)
+        return make_scoped_session(self._make_session_factory(options), scope)
+
+    def _make_session_factory(self, options: dict[str, Any]) -> orm.sessionmaker[Session]:
+        options.setdefault("class_", Session)
+        options.setdefault("query_cls", self.Query)
+        return orm.sessionmaker(db=self, **options)
+
+    def _make_metadata(self, bind_key: str | None) -> sa.MetaData:
+        """The metadata of a bind key, made at its first use with the default's naming convention."""
+        if bind_key in self.metadatas:
+            return self.metadatas[bind_key]
+        if len(self.metadatas) == 1:
+            bind_compound_selects(self.session.session_factory)
+        metadata = sa.MetaData(naming_convention=self.metadata.naming_convention)
+        metadata.info["bind_key"] = bind_key
+        self.metadatas[bind_key] = metadata
+        return metadata
+
+    def _make_table_class(self) -> type[Table]:
+        return type("Table", (Table,), {"_db": self})
+
+    def _make_declarative_base(
+        self, model_class: type[Any], disable_autonaming: bool = False
+    ) -> type[B]:
+        base: Any = model_module.make_declarative_base(
+            model_class, self.metadata, disable_autonaming=disable_autonaming
+        )
+        base.__fsa__ = self
+        if not hasattr(base, "query_class"):
+            base.query_class = self.Query
+        if "query" not in vars(base):
+            base.query = model_module._QueryProperty()
+        return cast("type[B]", base)
+
+    def _teardown_session(self, error: BaseException | None) -> None:
+        """Remove the session of the ending context. Nothing is committed."""
+        session = self.session
+        try:
+            session.remove()
+        finally:
+            if isinstance(session, orm.scoped_session):
+                session.registry.clear()
+
+    # --- engines and metadata ----------------------------------------------------------------------
+
+    @property
+    def engines(self) -> Engines:
+        """The engines of the current application by bind key; the default engine is under None.
+
+        :raises RuntimeError: there is no application context, or its application was not
+            initialised with this object.
+        """
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        try:
+            return self._app_engines[app]
+        except KeyError:
+            raise ConfigurationError(
+                f"The Flask application '{app.name}' is not registered with this 'SQLAlchemy'"
+                " instance. Did you forget to call 'db.init_app(app)', or did you make several"
+                " 'SQLAlchemy' instances?"
+            ) from None
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The default engine of the current application."""
+        return self._engine_for(self.engines, None)
+
+    def get_engine(self, bind_key: Any = None, **kwargs: Any) -> sa.Engine:
+        """The engine of a bind key; an older spelling of ``db.engines[bind_key]``.
+
+        Also takes the forms of older versions: ``get_engine(app, bind=key)``.
+        """
+        if isinstance(bind_key, Flask):
+            return self._engine_for(self._app_engines[bind_key], kwargs.get("bind"))
+        return self._engine_for(self.engines, kwargs.get("bind", bind_key))
+
+    @staticmethod
+    def _engine_for(engines: Engines, bind_key: str | None) -> sa.Engine:
+        try:
+            return engines[bind_key]
+        except KeyError:
+            message = (
+                f"Bind key {bind_key!r} is not in 'SQLALCHEMY_BINDS' config. Its keys are"
+                f" {sorted(filter(None, engines))}."
+                if bind_key is not None
+                else "'SQLALCHEMY_DATABASE_URI' config is not set: there is no default engine."
+            )
+            raise exc.UnboundExecutionError(message) from None
+
+    @property
+    def metadata(self) -> sa.MetaData:
+        """The metadata of the default database."""
+        return self.metadatas[None]
+
+    def create_all(self, bind_key: str | None | list[str | None] = "__all__") -> None:
+        """Create the tables that do not exist yet. Never changes an existing table.
+
+        :param bind_key: a bind key, a list of them, or ``"__all__"``.
+        """
+        self._call_for_binds(bind_key, "create_all")
+
+    def drop_all(self, bind_key: str | None | list[str | None] = "__all__") -> None:
+        """Drop the tables of the models, with their rows.
+
+        :param bind_key: a bind key, a list of them, or ``"__all__"``.
+        """
+        self._call_for_binds(bind_key, "drop_all")
+
+    def reflect(self, bind_key: str | None | list[str | None] = "__all__") -> None:
+        """Load the definitions of the tables that are in the database into the metadata.
+
+        :param bind_key: a bind key, a list of them, or ``"__all__"``.
+        """
+        self._call_for_binds(bind_key, "reflect")
+
+    def _call_for_binds(self, bind_key: str | None | list[str | None], op_name: str) -> None:
+        engines = self.engines
+        everything = bind_key == "__all__"
+        keys = list(self.metadatas) if everything else bind_key
+        for key in keys if isinstance(keys, list) else [keys]:
+            metadata = self._make_metadata(key)
+            if everything and key not in engines and not metadata.tables:
+                continue
+            getattr(metadata, op_name)(bind=self._engine_for(engines, key))
+
+    # --- SQLAlchemy's own names -------------------------------------------------------------------------
+
+    def relationship(self, *args: Any, **kwargs: Any) -> orm.RelationshipProperty[Any]:
+        """``sqlalchemy.orm.relationship`` whose dynamic queries are of :attr:`Query`."""
+        self._set_query_class(kwargs)
+        return orm.relationship(*args, **kwargs)
+
+    relation = relationship
+
+    def dynamic_loader(self, argument: Any, **kwargs: Any) -> orm.RelationshipProperty[Any]:
+        """``sqlalchemy.orm.dynamic_loader`` whose queries are of :attr:`Query`."""
+        self._set_query_class(kwargs)
+        return orm.dynamic_loader(argument, **kwargs)
+
+    def _set_query_class(self, kwargs: dict[str, Any]) -> None:
+        kwargs.setdefault("query_class", self.Query)
+        backref = kwargs.get("backref")
+        if backref is None:
+            return
+        name, options = (backref, {}) if isinstance(backref, str) else backref
+        kwargs["backref"] = (name, {"query_class": self.Query, **options})
+
+    def __getattr__(self, name: str) -> Any:
+        """``db.Column``, ``db.select``, ``db.event``: the public names of ``sqlalchemy`` and its ORM."""
+        if name == "event":
+            return sa.event
+        if not name.startswith("_"):
+            for module in (sa, orm):
+                if hasattr(module, name):
+                    return getattr(module, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        if not has_app_context():
+            return f"<{name}>"
+        engines = self.engines
+        shown = [str(engines[None].url) if None in engines else "(No default engine)"]
+        others = len(engines) - (None in engines)
+        if others:
+            shown.append(f"+{others} engines")
+        return f"<{name} {' '.join(shown)}>"
