@@ -76,7 +76,11 @@ def test_x1_a_session_ends_with_its_context_though_another_teardown_raises(shop:
     def broken(error: BaseException | None) -> None:
         raise ValueError("broken handler")
 
-    with pytest.raises(ValueError, match="broken handler"), shop.app.app_context():
+    with (
+        # Flask 3.2 raises the errors of teardown handlers in a group.
+        pytest.RaisesGroup(ValueError, allow_unwrapped=True, flatten_subgroups=True),
+        shop.app.app_context(),
+    ):
         shop.db.session.add(shop.Parent(name="never committed"))
         shop.db.session.flush()
         pool = shop.db.engine.pool

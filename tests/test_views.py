@@ -1,0 +1,67 @@
+"""Objects or 404, and pages, from ``db``; on every engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from werkzeug.exceptions import NotFound
+
+from flask_retort import SQLAlchemy
+
+
+def test_helpers_find_or_answer_404(database_url: sa.URL, make_app: Any) -> None:
+    """Each helper gives what there is; none, and for one_or_404 several, are 404."""
+    app = make_app(SQLALCHEMY_DATABASE_URI=database_url)
+    db = SQLAlchemy(app)
+
+    class Note(db.Model):  # type: ignore[name-defined, misc]
+        id = sa.Column(sa.Integer, primary_key=True)
+        text = sa.Column(sa.String(10))
+
+    everything = sa.select(Note).order_by(Note.id)
+    with app.app_context():
+        db.create_all()
+        db.session.add_all([Note(text="a"), Note(text="b"), Note(text=None)])
+        db.session.commit()
+        assert db.get_or_404(Note, 2).text == "b"
+        assert db.first_or_404(everything).text == "a"
+        assert db.one_or_404(everything.where(Note.text == "b")).id == 2
+        assert db.paginate(everything, page=2, per_page=2).total == 3
+        missing: list[Any] = [
+            lambda: db.get_or_404(Note, 99),
+            lambda: db.first_or_404(everything.where(Note.text == "z")),
+            lambda: db.first_or_404(sa.select(Note.text).where(Note.id == 3)),
+            lambda: db.one_or_404(everything.where(Note.text == "z")),
+            lambda: db.one_or_404(everything),
+            lambda: db.paginate(everything, page=3, per_page=2),
+        ]
+        for call in missing:
+            with pytest.raises(NotFound):
+                call()
+
+
+def test_a_view_answers_404(make_app: Any) -> None:
+    """Over HTTP a missing object is a 404 response and the session stays usable."""
+    app = make_app()
+    db = SQLAlchemy(app)
+
+    class Note(db.Model):  # type: ignore[name-defined, misc]
+        id = sa.Column(sa.Integer, primary_key=True)
+
+    with app.app_context():
+        db.create_all()
+
+    @app.get("/notes/<int:number>")
+    def note(number: int) -> dict[str, int]:
+        return {"id": db.get_or_404(Note, number, description="no such note").id}
+
+    client = app.test_client()
+    answer = client.get("/notes/1")
+    assert answer.status_code == 404
+    assert "no such note" in answer.text
+    with app.app_context():
+        db.session.add(Note(id=1))
+        db.session.commit()
+    assert client.get("/notes/1").json == {"id": 1}
