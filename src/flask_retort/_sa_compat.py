@@ -43,8 +43,7 @@ def order_of(statement: sa.Select[Any]) -> list[sa.ColumnElement[Any]]:
         return None
 
     return [
-        visitors.replacement_traverse(clause, {}, replace)
-        for clause in statement._order_by_clauses
+        visitors.replacement_traverse(clause, {}, replace) for clause in statement._order_by_clauses
     ]
 
 
@@ -72,7 +71,7 @@ def is_distinct_on(statement: sa.Select[Any]) -> bool:
     return bool(statement._distinct_on)
 
 
-def loader_criteria(statement: sa.Select[Any] | sa.CompoundSelect[Any]) -> list[LoaderCriteriaOption]:
+def loader_criteria(statement: sa.Executable) -> list[LoaderCriteriaOption]:
     """The ``with_loader_criteria`` options; SQLAlchemy does not apply those of a subquery."""
     options: tuple[object, ...] = statement._with_options
     return [option for option in options if isinstance(option, LoaderCriteriaOption)]

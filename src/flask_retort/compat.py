@@ -62,7 +62,7 @@ class _Alias(ModuleType):
         from .extension import SQLAlchemy
 
         self.__spec__ = ModuleSpec(name, loader=None, is_package=True)
-        self.__path__: list[str] = []
+        self.__path__ = []
         self.__version__ = EMULATED_VERSION
         self.__all__ = ["SQLAlchemy"]
         self.SQLAlchemy = SQLAlchemy

@@ -98,7 +98,7 @@ class CannotConnect(Disconnected):
 class PoolExhausted(RetortError, exc.TimeoutError):  # noqa: N818 - names the state
     """All connections of the pool were in use for as long as a checkout may wait."""
 
-    code: str = "pool-exhausted"
+    code: str = "pool-exhausted"  # pyright: ignore[reportIncompatibleVariableOverride] there, also None
 
 
 class RetortWarning(UserWarning):

@@ -67,12 +67,20 @@ class _Clock:
     def __init__(self, bind_key: str | None) -> None:
         self.bind_key = bind_key
         self.listeners: list[Listener] = []
-        # By id of the cursor, which lives from one event to the other. SQLAlchemy gives no
-        # execution context for the statements it runs for a default, such as a sequence's.
         self.started: dict[int, float] = {}
+        """Start times by the id of the execution context, or of the connection where SQLAlchemy
+        gives None: both live until the statement has ended."""
 
-    def start(self, connection: Connection, cursor: Any, *_: Any) -> None:
-        self.started[id(cursor)] = perf_counter()
+    def start(
+        self,
+        connection: Connection,
+        cursor: Any,
+        statement: str,
+        parameters: Any,
+        context: Any,
+        executemany: bool,
+    ) -> None:
+        self.started[id(context or connection)] = perf_counter()
 
     def stop(
         self,
@@ -84,7 +92,7 @@ class _Clock:
         executemany: bool,
     ) -> None:
         end = perf_counter()
-        start = self.started.pop(id(cursor), end)
+        start = self.started.pop(id(context or connection), end)
         rows = cursor.rowcount
         executed = StatementExecuted(
             self.bind_key,
@@ -99,7 +107,7 @@ class _Clock:
             listener(executed)
 
     def forget(self, failure: ExceptionContext) -> None:
-        self.started.pop(id(failure.cursor), None)
+        self.started.pop(id(failure.execution_context or failure.connection), None)
 
 
 _clocks: weakref.WeakKeyDictionary[Engine, _Clock] = weakref.WeakKeyDictionary()

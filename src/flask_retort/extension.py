@@ -1,4 +1,4 @@
-"""``SQLAlchemy``, the object an application imports as ``db``: it registers, keeps state, delegates."""
+"""``SQLAlchemy``, the object that applications call ``db``: it registers and delegates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 import sqlalchemy as sa
 from flask import Flask, current_app, has_app_context
-from sqlalchemy import exc, orm
+from sqlalchemy import event, exc, orm
 
 from . import model as model_module
 from . import record_queries, track_modifications
@@ -101,7 +101,7 @@ class SQLAlchemy(Views, Generic[B]):
         if app is not None:
             self.init_app(app)
 
-    # --- set-up ----------------------------------------------------------------------------------
+    # --- set-up -------------------------------------------------------------------
 
     def init_app(self, app: Flask) -> None:
         """Read the application's configuration, make its engines and register on it.
@@ -117,10 +117,11 @@ class SQLAlchemy(Views, Generic[B]):
                 " Import and use that instance, db = app.extensions['sqlalchemy'], instead of"
                 " making another."
             )
-        report_unknown_keys(app.config)
+        settings: Any = app.config
+        report_unknown_keys(settings)
         for key, default in Config.defaults().items():
-            app.config.setdefault(key, default)
-        config = Config.from_mapping(app.config)
+            settings.setdefault(key, default)
+        config = Config.from_mapping(settings)
         engines = self._make_engines(app, config)
         dispose_all(self._app_engines.get(app, {}))
         self._app_engines[app] = engines
@@ -183,7 +184,7 @@ class SQLAlchemy(Views, Generic[B]):
         return orm.sessionmaker(db=self, **options)
 
     def _make_metadata(self, bind_key: str | None) -> sa.MetaData:
-        """The metadata of a bind key, made at its first use with the default's naming convention."""
+        """The metadata of a bind key, made at first use with the default's naming convention."""
         if bind_key in self.metadatas:
             return self.metadatas[bind_key]
         if len(self.metadatas) == 1:
@@ -211,14 +212,14 @@ class SQLAlchemy(Views, Generic[B]):
 
     def _teardown_session(self, error: BaseException | None) -> None:
         """Remove the session of the ending context. Nothing is committed."""
-        session = self.session
+        session: Any = self.session  # tests may have put another one here
         try:
             session.remove()
         finally:
-            if isinstance(session, orm.scoped_session):
+            if hasattr(session, "registry"):
                 session.registry.clear()
 
-    # --- engines and metadata ----------------------------------------------------------------------
+    # --- engines and metadata -----------------------------------------------------
 
     @property
     def engines(self) -> Engines:
@@ -227,13 +228,13 @@ class SQLAlchemy(Views, Generic[B]):
         :raises RuntimeError: there is no application context, or its application was not
             initialised with this object.
         """
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         try:
             return self._app_engines[app]
         except KeyError:
             raise ConfigurationError(
-                f"The Flask application '{app.name}' is not registered with this 'SQLAlchemy'"
-                " instance. Did you forget to call 'db.init_app(app)', or did you make several"
+                f"The Flask application '{current_app.name}' is not registered with this"
+                " 'SQLAlchemy' instance. Did you forget to call 'db.init_app(app)', or did you make several"
                 " 'SQLAlchemy' instances?"
             ) from None
 
@@ -300,7 +301,7 @@ class SQLAlchemy(Views, Generic[B]):
                 continue
             getattr(metadata, op_name)(bind=self._engine_for(engines, key))
 
-    # --- SQLAlchemy's own names -------------------------------------------------------------------------
+    # --- SQLAlchemy's own names ---------------------------------------------------
 
     def relationship(self, *args: Any, **kwargs: Any) -> orm.RelationshipProperty[Any]:
         """``sqlalchemy.orm.relationship`` whose dynamic queries are of :attr:`Query`."""
@@ -316,16 +317,15 @@ class SQLAlchemy(Views, Generic[B]):
 
     def _set_query_class(self, kwargs: dict[str, Any]) -> None:
         kwargs.setdefault("query_class", self.Query)
-        backref = kwargs.get("backref")
-        if backref is None:
-            return
-        name, options = (backref, {}) if isinstance(backref, str) else backref
-        kwargs["backref"] = (name, {"query_class": self.Query, **options})
+        backref: str | tuple[str, dict[str, Any]] | None = kwargs.get("backref")
+        if backref is not None:
+            name, options = (backref, {}) if isinstance(backref, str) else backref
+            kwargs["backref"] = (name, {"query_class": self.Query, **options})
 
     def __getattr__(self, name: str) -> Any:
-        """``db.Column``, ``db.select``, ``db.event``: the public names of ``sqlalchemy`` and its ORM."""
+        """``db.Column``, ``db.event``: the public names of ``sqlalchemy`` and its ORM."""
         if name == "event":
-            return sa.event
+            return event
         if not name.startswith("_"):
             for module in (sa, orm):
                 if hasattr(module, name):

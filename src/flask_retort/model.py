@@ -67,9 +67,9 @@ def camel_to_snake_case(name: str) -> str:
 def should_set_tablename(cls: type[Any]) -> bool:
     """Whether the class needs a generated ``__tablename__``.
 
-    It does unless it is a declarative base or abstract, or the nearest name in its inheritance was written for it: in
-    the class itself, in a mixin, or as a ``declared_attr``. The name of a mapped parent is the
-    parent's. No attribute of the class is evaluated to find out.
+    It does unless it is a declarative base or abstract, or the nearest name in its inheritance was
+    written for it: in the class itself, in a mixin, or as a ``declared_attr``. The name of a mapped
+    parent is the parent's. No attribute of the class is evaluated to find out.
     """
     if vars(cls).get("__abstract__", False) or any(b in _DECLARATIVE_2X for b in cls.__bases__):
         return False
@@ -119,7 +119,7 @@ def _drop_empty_table(cls: type[Any]) -> None:
 
 
 def _choose_metadata(cls: type[Any]) -> None:
-    """Give the class the metadata of its ``__bind_key__``, unless it brings its own or inherits it."""
+    """Give the class the metadata of its ``__bind_key__``, unless it has or inherits it."""
     if "metadata" in vars(cls) or "__table__" in vars(cls) or not hasattr(cls, "__fsa__"):
         return
     bind_key = getattr(cls, "__bind_key__", None)
@@ -222,7 +222,7 @@ def make_declarative_base(
 
 
 def _equip_2x_base(base: type[Any], *, disable_autonaming: bool) -> None:
-    """Give the class what ``db.Model`` has. The first of its bases stays first, as Python demands."""
+    """Give the class what ``db.Model`` has. Its first base stays first, as Python demands."""
     _insert_hook(base, disable_autonaming=disable_autonaming)
     if not disable_autonaming and not hasattr(base, "__table_cls__"):
         base.__table_cls__ = classmethod(_make_table)
@@ -252,7 +252,7 @@ def _insert_hook(base: type[Any], *, disable_autonaming: bool) -> None:
         if not disable_autonaming:
             _choose_name(cls)
         if maps_first:
-            _PlainIfTableGiven.prepare(cls)
+            _be_plain_if_table_given(cls)
         if own_hook is not None:
             own_hook.__get__(None, cls)(**kwargs)
         else:
@@ -265,16 +265,16 @@ def _insert_hook(base: type[Any], *, disable_autonaming: bool) -> None:
 
 
 class _PlainIfTableGiven:
-    """Stands before the declarative base of a dataclass base: a model with ``__table__`` is plain."""
+    """Stands before a dataclass base's declarative base: a model with ``__table__`` is plain."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        _PlainIfTableGiven.prepare(cls)
+        _be_plain_if_table_given(cls)
         super().__init_subclass__(**kwargs)
 
-    @staticmethod
-    def prepare(cls: type[Any]) -> None:
-        if "__table__" in vars(cls) and issubclass(cls, orm.MappedAsDataclass):
-            suspend_dataclass(cls)
+
+def _be_plain_if_table_given(cls: type[Any]) -> None:
+    if "__table__" in vars(cls) and issubclass(cls, orm.MappedAsDataclass):
+        suspend_dataclass(cls)
 
 
 class _DataclassAgain:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, scoped_session
@@ -13,7 +13,6 @@ from . import _sa_compat as compat
 LARGEST = 2**63 - 1
 """The largest LIMIT or OFFSET that all back ends take."""
 
-S = TypeVar("S", bound=sa.Select[Any])
 Statement = sa.Select[Any] | sa.CompoundSelect[Any]
 AnySession = Session | scoped_session[Any]
 _NO_ENTITY = object()
@@ -79,10 +78,10 @@ def count_of(statement: Statement) -> sa.Select[int]:
     if entity is not None and _repeats_parents(statement, entity):
         keys = sa.select(*_ordered_if_needed(statement, keys).subquery().c).distinct()
     count = sa.select(sa.func.count()).select_from(keys.order_by(None).subquery())
-    return _with_settings_of(statement, count)
+    return cast("sa.Select[int]", _with_settings_of(statement, count))
 
 
-def _repeats_parents(statement: sa.Select[Any], entity: Any) -> bool:
+def _repeats_parents(statement: Any, entity: Any) -> bool:
     """Whether the FROM has more than the entity, so that an object can come in several rows."""
     if compat.is_distinct(statement):
         return False
@@ -100,18 +99,18 @@ def _within_limit(statement: Any, offset: int, size: int) -> tuple[int, int]:
     return own_offset + offset, size
 
 
-def _keys_of_page(statement: sa.Select[Any], entity: Any, offset: int, size: int) -> sa.Select[Any]:
+def _keys_of_page(statement: Any, entity: Any, offset: int, size: int) -> Any:
     """The primary keys of a page's parents, each at the place of its first row."""
     keys = _primary_key(entity)
     order = [*compat.order_of(statement), *keys]
     place = sa.func.row_number().over(order_by=order).label("retort_place")
     numbered = statement.with_only_columns(*keys, place, maintain_column_froms=True)
     *columns, first = _ordered_if_needed(statement, numbered).subquery().c
-    page = sa.select(*columns).group_by(*columns).order_by(sa.func.min(first))
-    return _with_settings_of(statement, page.limit(size).offset(offset))
+    page: Any = sa.select(*columns).group_by(*columns).order_by(sa.func.min(first))
+    return cast("sa.Select[Any]", _with_settings_of(statement, page.limit(size).offset(offset)))
 
 
-def _ordered_if_needed(statement: sa.Select[Any], keys: Any) -> Any:
+def _ordered_if_needed(statement: Any, keys: Any) -> Any:
     """The keys in the order of the statement where the order decides which rows there are."""
     keys = keys.order_by(None)
     if compat.limit_and_offset(statement) == (None, 0) and not compat.is_distinct_on(statement):
@@ -119,7 +118,7 @@ def _ordered_if_needed(statement: sa.Select[Any], keys: Any) -> Any:
     return keys.order_by(*compat.order_of(statement))
 
 
-def _keys_for_entities(statement: Statement) -> Any:
+def _keys_for_entities(statement: Any) -> Any:
     """The statement with the primary key in place of each entity, other columns as they are."""
     selected = _selected(statement)
     if not any(expression is entity for expression, entity in selected):
@@ -141,7 +140,7 @@ def _selected(statement: Any) -> list[tuple[Any, Any]]:
     return [(column["expr"], column.get("entity", _NO_ENTITY)) for column in described]
 
 
-def _with_settings_of(statement: Statement, derived: S) -> S:
+def _with_settings_of(statement: Any, derived: Any) -> Any:
     """The derived statement, run as the original would be: same tenant, same visible rows."""
     return derived.options(*compat.loader_criteria(statement)).execution_options(
         **statement.get_execution_options()

@@ -6,7 +6,7 @@ import inspect
 import warnings
 from collections.abc import Iterator
 from types import EllipsisType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
 from flask import abort, current_app, has_app_context, has_request_context, request
 
@@ -285,7 +285,7 @@ def _default(number: int, error_out: bool) -> int:
 def _default_cap() -> int | None:
     if not has_app_context():
         return DEFAULT_MAX_PER_PAGE
-    config: dict[str, Any] = current_app.config
+    config = cast("dict[str, Any]", current_app.config)
     cap: int | None = config.get("RETORT_MAX_PER_PAGE", DEFAULT_MAX_PER_PAGE)
     return cap
 

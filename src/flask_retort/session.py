@@ -94,8 +94,9 @@ def bind_compound_selects(session_factory: orm.sessionmaker[Any]) -> None:
 
 
 def _pass_compound_select(state: orm.ORMExecuteState) -> None:
-    if isinstance(state.statement, sa.CompoundSelect):
-        state.bind_arguments.setdefault("clause", state.statement)
+    statement: Any = state.statement
+    if isinstance(statement, sa.CompoundSelect):
+        state.bind_arguments.setdefault("clause", statement)
 
 
 def make_scoped_session(
@@ -123,7 +124,7 @@ def _current_context() -> Any:
 
 
 def call_after_teardown(app: Flask, function: Callable[[BaseException | None], None]) -> None:
-    """Call the function when all teardown handlers of a context have run, or one of them has raised.
+    """Call the function when all teardown handlers of a context have run, or one has raised.
 
     ``app.teardown_appcontext`` would not do: a handler that raises keeps the others from running.
     """
@@ -140,36 +141,41 @@ def call_after_teardown(app: Flask, function: Callable[[BaseException | None], N
     app.do_teardown_appcontext = do_teardown_appcontext  # type: ignore[method-assign]
 
 
-def _keys_of_mapper(mapper: Any) -> dict[str | None, sa.Table]:
+def _keys_of_mapper(mapper: Any) -> dict[str | None, sa.Table[Any]]:
     try:
         mapped = sa.inspect(mapper)
     except exc.NoInspectionAvailable as error:
         if isinstance(mapper, type):
             raise UnmappedClassError(mapper) from error
         raise
-    table = mapped.local_table
-    if isinstance(table, sa.Table):
-        return {_bind_key_of(table): table}
-    return _keys_of_clause(table)
+    table = _as_table(mapped.local_table)
+    if table is None:
+        return _keys_of_clause(mapped.local_table)
+    return {_bind_key_of(table): table}
 
 
-def _keys_of_clause(clause: Any) -> dict[str | None, sa.Table]:
+def _keys_of_clause(clause: Any) -> dict[str | None, sa.Table[Any]]:
     """One table for each bind key among the tables and columns in a statement."""
-    found: dict[str | None, sa.Table] = {}
+    found: dict[str | None, sa.Table[Any]] = {}
     elements: list[Any] = [getattr(clause, "table", None), *visitors.iterate(clause)]
     for element in elements:
-        table = element.table if isinstance(element, sa.Column) else element
-        if isinstance(table, sa.Table):
+        table = _as_table(element.table if isinstance(element, sa.Column) else element)
+        if table is not None:
             found.setdefault(_bind_key_of(table), table)
     return found
 
 
-def _bind_key_of(table: sa.Table) -> str | None:
+def _as_table(element: Any) -> sa.Table[Any] | None:
+    table = element  # another name: narrowing by isinstance would lose the type of its columns
+    return table if isinstance(element, sa.Table) else None
+
+
+def _bind_key_of(table: sa.Table[Any]) -> str | None:
     key: str | None = table.metadata.info.get("bind_key")
     return key
 
 
-def _mixed_databases(tables: dict[str | None, sa.Table]) -> str:
+def _mixed_databases(tables: dict[str | None, sa.Table[Any]]) -> str:
     listed = ", ".join(
         f"'{table.name}' ({f'bind {key!r}' if key is not None else 'the default database'})"
         for key, table in tables.items()

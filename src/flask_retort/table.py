@@ -21,7 +21,9 @@ class Table(sa.Table):
 
     # Both constructors insert the metadata: SQLAlchemy builds the table in __new__, and Python
     # then calls __init__ with the arguments as the user wrote them.
-    def __new__(cls, *args: Any, bind_key: str | None = None, **kwargs: Any) -> Any:
+    def __new__(  # noqa: D102 - documented by the class
+        cls, *args: Any, bind_key: str | None = None, **kwargs: Any
+    ) -> Any:
         return super().__new__(cls, *cls._with_metadata(args, bind_key), **kwargs)
 
     def __init__(self, *args: Any, bind_key: str | None = None, **kwargs: Any) -> None:
@@ -29,6 +31,7 @@ class Table(sa.Table):
 
     @classmethod
     def _with_metadata(cls, args: tuple[Any, ...], bind_key: str | None) -> tuple[Any, ...]:
-        if not args or (len(args) > 1 and isinstance(args[1], sa.MetaData)):
+        has_metadata = any(isinstance(arg, sa.MetaData) for arg in args[1:2])
+        if has_metadata or not args:
             return args
-        return (args[0], cls._db._make_metadata(bind_key), *args[1:])
+        return (*args[:1], cls._db._make_metadata(bind_key), *args[1:])

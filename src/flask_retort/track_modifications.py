@@ -15,7 +15,7 @@ again is an update.
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from typing import Any, cast
 
 from blinker import Namespace
 from flask import Flask, has_app_context
@@ -143,7 +143,7 @@ _SUM = {
 def _tracking_app() -> Flask | None:
     if not has_app_context():
         return None
-    config: dict[str, Any] = app_ctx.app.config
+    config = cast("dict[str, Any]", app_ctx.app.config)
     return app_ctx.app if config.get("SQLALCHEMY_TRACK_MODIFICATIONS") else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import EllipsisType
-from typing import Any, Literal, TypeVar, TypeVarTuple, Unpack, overload
+from typing import Any, Literal, TypeVar, TypeVarTuple, overload
 
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
@@ -13,6 +13,7 @@ from .query import not_found
 from .session import Session
 
 T = TypeVar("T")
+U = TypeVar("U")
 Ts = TypeVarTuple("Ts")
 
 
@@ -73,7 +74,7 @@ class Views:
     @overload
     def paginate(
         self,
-        select: sa.Select[Unpack[Ts]],
+        select: sa.Select[T, U, *Ts],
         *,
         page: int | None = ...,
         per_page: int | None = ...,
@@ -81,12 +82,12 @@ class Views:
         error_out: bool = ...,
         count: bool = ...,
         scalars: Literal[False] | None = ...,
-    ) -> SelectPagination[sa.Row[Unpack[Ts]]]: ...
+    ) -> SelectPagination[sa.Row[T, U, *Ts]]: ...
 
     @overload
     def paginate(
         self,
-        select: sa.Select[Unpack[tuple[Any, ...]]] | sa.CompoundSelect[Unpack[tuple[Any, ...]]],
+        select: sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]],
         *,
         page: int | None = ...,
         per_page: int | None = ...,
@@ -109,9 +110,9 @@ class Views:
     ) -> SelectPagination[Any]:
         """One page of a select; page and size come from the request's query string if not given.
 
-        A select of one entity gives its objects, each once, also over a join; a select of one column
-        its values; a select of several columns rows. Emits a SELECT for the items (two over a join)
-        and one for the total.
+        A select of one entity gives its objects, each once, also over a join; a select of one
+        column its values; a select of several columns rows. Emits a SELECT for the items (two over
+        a join) and one for the total.
 
         :param select: a ``select()`` or ``union()``.
         :param page: number of the page, from 1.

@@ -53,6 +53,7 @@ class WriteLock:
 
     def _queue(self, turn: _Turn) -> None:
         with self._mutex:
+            self._end_given_back()
             current = self._current
             if current is None:
                 self._current = turn
@@ -79,19 +80,19 @@ class WriteLock:
     def _pass_on(self) -> None:
         while self._given_back and self._mutex.acquire(blocking=False):
             try:
-                self._end(self._given_back.popleft())
-            except IndexError:
-                pass  # Another thread was faster between the two conditions.
+                self._end_given_back()
             finally:
                 self._mutex.release()
 
-    def _end(self, turn: _Turn) -> None:
-        if turn is self._current:
-            self._current = self._waiting.popleft() if self._waiting else None
-            if self._current is not None:
-                self._current.has_come.release()
-        elif turn in self._waiting:
-            self._waiting.remove(turn)
+    def _end_given_back(self) -> None:
+        while self._given_back:
+            turn = self._given_back.popleft()
+            if turn is self._current:
+                self._current = self._waiting.popleft() if self._waiting else None
+                if self._current is not None:
+                    self._current.has_come.release()
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
 
 
 class _Turn:
