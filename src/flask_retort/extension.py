@@ -213,11 +213,14 @@ class SQLAlchemy(Views, Generic[B]):
     def _teardown_session(self, error: BaseException | None) -> None:
         """Remove the session of the ending context. Nothing is committed."""
         session: Any = self.session  # tests may have put another one here
+        registry = getattr(session, "registry", None)
+        if registry is not None and not registry.has():
+            return
         try:
             session.remove()
         finally:
-            if hasattr(session, "registry"):
-                session.registry.clear()
+            if registry is not None:
+                registry.clear()
 
     # --- engines and metadata -----------------------------------------------------
 
@@ -234,8 +237,8 @@ class SQLAlchemy(Views, Generic[B]):
         except KeyError:
             raise ConfigurationError(
                 f"The Flask application '{current_app.name}' is not registered with this"
-                " 'SQLAlchemy' instance. Did you forget to call 'db.init_app(app)', or did you make several"
-                " 'SQLAlchemy' instances?"
+                " 'SQLAlchemy' instance. Did you forget to call 'db.init_app(app)', or did you make"
+                " several 'SQLAlchemy' instances?"
             ) from None
 
     @property

@@ -129,7 +129,8 @@ def _model_of(holder: Type | None) -> ProperType | None:
 
 def _merge(ctx: ClassDefContext, models: dict[Expression, Instance]) -> None:
     """Put ``models`` among the bases mypy found, in the order of the class statement."""
-    info, exprs = ctx.cls.info, ctx.cls.base_type_exprs
+    info = ctx.cls.info
+    exprs = [expr for expr in ctx.cls.base_type_exprs if not _is_object(expr)]
     found = [base for base in info.bases if base.type.fullname != "builtins.object"]
     others = [expr for expr in exprs if expr not in models]
     complete = len(found) == len(others)
@@ -147,15 +148,21 @@ def _merge(ctx: ClassDefContext, models: dict[Expression, Instance]) -> None:
         ctx.api.fail(NO_MRO.format(info.name), ctx.cls)
 
 
+def _is_object(expr: Expression) -> bool:
+    return isinstance(expr, RefExpr) and expr.fullname == "builtins.object"
+
+
 def _withdraw(api: SemanticAnalyzer, expr: MemberExpr, *codes: ErrorCode) -> None:
     names = (f'"{get_member_expr_fullname(expr)}"', f'"{expr.name}"')
-    reported = api.errors.error_info_map
+    file, reported = api.errors.file, api.errors.error_info_map
     kept = [
         error
-        for error in reported.pop(api.errors.file, [])
+        for error in reported.get(file, [])
         if error.line != expr.line
         or error.code not in codes
         or not any(name in error.message for name in names)
     ]
     if kept:
-        reported[api.errors.file] = kept
+        reported[file] = kept
+    else:  # mypy takes an entry, even an empty one, for a file with errors.
+        reported.pop(file, None)

@@ -135,8 +135,8 @@ def call_after_teardown(app: Flask, function: Callable[[BaseException | None], N
         try:
             teardown(*args, **kwargs)
         finally:
-            error = next((arg for arg in args if isinstance(arg, BaseException)), None)
-            function(error)
+            error = args[-1] if args else None  # Flask 3.2 passes the context before it
+            function(error if isinstance(error, BaseException) else None)
 
     app.do_teardown_appcontext = do_teardown_appcontext  # type: ignore[method-assign]
 

@@ -54,7 +54,10 @@ def listen(sessions: Sessions) -> None:
 
     :param sessions: a session class, a ``sessionmaker`` or a ``scoped_session``.
     """
-    target = sessions.session_factory if isinstance(sessions, scoped_session) else sessions
+    if isinstance(sessions, scoped_session):
+        sessions = sessions.session_factory
+    # A sessionmaker has a class of its own, by which SQLAlchemy knows what listens already.
+    target = sessions.class_ if isinstance(sessions, sessionmaker) else sessions
     for name, listener in _LISTENERS.items():
         if not event.contains(target, name, listener):
             event.listen(target, name, listener)
