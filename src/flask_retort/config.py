@@ -248,11 +248,13 @@ class Config:
         return {key: self._merge(init_options, options) for key, options in own.items()}
 
     def _merge(self, init_options: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-        echo = self.SQLALCHEMY_ECHO
         poolclass = own.get("poolclass", init_options.get("poolclass", QueuePool))
         queued = isinstance(poolclass, type) and issubclass(poolclass, QueuePool)
         older = self._older_pool_options(queued)
+        echo = self.SQLALCHEMY_ECHO
         options: dict[str, Any] = {"echo": echo, "echo_pool": echo, **init_options, **older, **own}
+        if "pool" in options:  # is made already and takes no arguments
+            options = {k: v for k, v in options.items() if k not in (*older, "echo_pool")}
         if "connect_args" in options:
             options["connect_args"] = dict(options["connect_args"])
         return options

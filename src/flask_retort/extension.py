@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
 import sqlalchemy as sa
 from flask import Flask, current_app, has_app_context
@@ -23,7 +23,14 @@ from .session import Session, bind_compound_selects, call_after_teardown, make_s
 from .table import Table
 from .views import Views
 
-B = TypeVar("B")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    B = TypeVar("B", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    B = TypeVar("B")
 Engines = dict[str | None, sa.Engine]
 
 
@@ -306,7 +313,7 @@ class SQLAlchemy(Views, Generic[B]):
 
     # --- SQLAlchemy's own names ---------------------------------------------------
 
-    def relationship(self, *args: Any, **kwargs: Any) -> orm.RelationshipProperty[Any]:
+    def relationship(self, *args: Any, **kwargs: Any) -> orm.Relationship[Any]:
         """``sqlalchemy.orm.relationship`` whose dynamic queries are of :attr:`Query`."""
         self._set_query_class(kwargs)
         return orm.relationship(*args, **kwargs)

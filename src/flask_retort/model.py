@@ -43,6 +43,14 @@ class Model:
     query = _QueryProperty()
     """A legacy ``Query`` of this model. For new code use ``db.session.scalars(db.select(...))``."""
 
+    if TYPE_CHECKING:  # what the declarative base that is made of this class gives to models
+        metadata: ClassVar[sa.MetaData]
+        registry: ClassVar[orm.registry]
+        __table__: ClassVar[sa.FromClause]
+        __mapper__: ClassVar[orm.Mapper[Any]]
+
+        def __init__(self, **kwargs: Any) -> None: ...
+
     def __repr__(self) -> str:
         state: orm.InstanceState[Any] | None = sa.inspect(self, raiseerr=False)
         if state is None:

@@ -64,7 +64,7 @@ class Query(orm.Query[T]):
         max_per_page: int | EllipsisType | None = ...,
         error_out: bool = True,
         count: bool = True,
-    ) -> Pagination[Any]:
+    ) -> Pagination[T]:
         """One page of the results, with the arguments of :meth:`.SQLAlchemy.paginate`."""
         return QueryPagination(
             query=self,

@@ -56,11 +56,13 @@ def listen(sessions: Sessions) -> None:
     """
     if isinstance(sessions, scoped_session):
         sessions = sessions.session_factory
-    # A sessionmaker has a class of its own, by which SQLAlchemy knows what listens already.
-    target = sessions.class_ if isinstance(sessions, sessionmaker) else sessions
+    # A sessionmaker makes sessions of a class of its own.
+    session_class = sessions.class_ if isinstance(sessions, sessionmaker) else sessions
+    if session_class in _listening:
+        return
+    _listening.add(session_class)
     for name, listener in _LISTENERS.items():
-        if not event.contains(target, name, listener):
-            event.listen(target, name, listener)
+        event.listen(session_class, name, listener)
 
 
 def _record_flush(session: Session, flush_context: UOWTransaction) -> None:
@@ -130,6 +132,8 @@ _LISTENERS: dict[str, Any] = {
     "after_transaction_create": _enter_savepoint,
     "after_transaction_end": _leave_transaction,
 }
+# Not by event.contains(), which takes a new class for one that was collected at the same address.
+_listening: weakref.WeakSet[type[Session]] = weakref.WeakSet()
 _at_savepoint: weakref.WeakKeyDictionary[SessionTransaction, Changes] = weakref.WeakKeyDictionary()
 _raised_by_receiver: weakref.WeakKeyDictionary[SessionTransaction, BaseException] = (
     weakref.WeakKeyDictionary()

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar, TypeVarTuple, overload
 
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
+from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from .pagination import SelectPagination
 from .query import not_found
@@ -36,7 +37,20 @@ class Views:
             not_found(description)
         return found
 
-    def first_or_404(self, statement: sa.Select[T], *, description: str | None = None) -> T:
+    @overload
+    def first_or_404(
+        self, statement: sa.Select[T | None, *Ts], *, description: str | None = ...
+    ) -> T: ...
+
+    @overload
+    def first_or_404(
+        self, statement: TypedReturnsRows[T], *, description: str | None = ...
+    ) -> T: ...
+
+    @overload
+    def first_or_404(self, statement: sa.Executable, *, description: str | None = ...) -> Any: ...
+
+    def first_or_404(self, statement: sa.Executable, *, description: str | None = None) -> Any:
         """The first column of the first row. Add ``limit(1)`` where there can be many rows.
 
         :param description: text of the 404 page.
@@ -47,7 +61,16 @@ class Views:
             not_found(description)
         return found
 
-    def one_or_404(self, statement: sa.Select[T], *, description: str | None = None) -> T:
+    @overload
+    def one_or_404(self, statement: sa.Select[T, *Ts], *, description: str | None = ...) -> T: ...
+
+    @overload
+    def one_or_404(self, statement: TypedReturnsRows[T], *, description: str | None = ...) -> T: ...
+
+    @overload
+    def one_or_404(self, statement: sa.Executable, *, description: str | None = ...) -> Any: ...
+
+    def one_or_404(self, statement: sa.Executable, *, description: str | None = None) -> Any:
         """The first column of the only row.
 
         :param description: text of the 404 page.

@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 
 from flask_retort.config import Config
 
-from . import drivers, failures, fork, mysql, pool, postgresql, recovery, sqlite
+from . import disposal, drivers, failures, fork, mysql, pool, postgresql, recovery, sqlite
 
 __all__ = ["apply_defaults", "dispose_all", "make_engine"]
 
@@ -47,8 +47,8 @@ def make_engine(options: dict[str, Any], *, bind_key: str | None, config: Config
     Beyond ``create_engine`` it answers errors of connecting, of a lost connection and of an
     exhausted pool with the classes of :mod:`flask_retort.errors`; starts anew in a forked child;
     tries a server's connection that was idle; and sets up each new connection as ``RETORT_SQLITE``
-    and ``RETORT_MYSQL`` say. ``engine.dispose()`` closes idle connections and keeps all of this;
-    the temporary database behind an isolated ``sqlite://`` lives as long as the engine.
+    and ``RETORT_MYSQL`` say. ``engine.dispose()`` closes its connections, those in use when they
+    are given back, and keeps all of this; the temporary database behind an isolated ``sqlite://`` lives as long as the engine.
 
     :param options: as completed by :func:`apply_defaults`; text values are converted as
         ``sqlalchemy.engine_from_config`` does. Not changed.
@@ -69,11 +69,16 @@ def make_engine(options: dict[str, Any], *, bind_key: str | None, config: Config
         mysql.attach(engine, config.RETORT_MYSQL)
     if ping_after_idle is not None:
         recovery.attach(engine, ping_after_idle)
+    disposal.attach(engine)
     fork.protect(engine)
     return engine
 
 
 def dispose_all(engines: Mapping[str | None, sa.Engine]) -> None:
-    """Close the idle connections of all these engines. Those in use are closed when given back."""
+    """Close the connections of all these engines; those in use are closed when given back.
+
+    The engines stay usable. For ``weakref.finalize``: an engine that is only collected leaves its
+    connections open until the collector comes to them, of which drivers warn.
+    """
     for engine in engines.values():
         engine.dispose()

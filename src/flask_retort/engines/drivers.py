@@ -55,10 +55,19 @@ def check_dialect(url: URL) -> None:
 
 
 def create_engine(options: dict[str, Any], bind_key: str | None) -> sa.Engine:
-    """``sqlalchemy.engine_from_config``, with an error that names the package to install."""
+    """``sqlalchemy.create_engine``, with an error that names the package to install.
+
+    Text is converted to the type of its option, as ``sqlalchemy.engine_from_config`` does; that one
+    also makes whole numbers of fractions of a second.
+    """
     url: URL = options["url"]
+    types = url.get_dialect().engine_config_types
+    converted = {
+        name: types[name](value) if isinstance(value, str) and name in types else value
+        for name, value in options.items()
+    }
     try:
-        return sa.engine_from_config(options, prefix="")
+        return sa.create_engine(**converted)
     except ImportError as error:
         raise ConfigurationError(
             _missing_driver(url, bind_key, error), code="missing-driver"

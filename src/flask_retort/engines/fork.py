@@ -58,6 +58,10 @@ def _cut_off(connection: Any) -> None:
         theirs.close()
         os.dup2(ours.fileno(), number)
         ours.close()
+        if hasattr(connection, "pgconn"):
+            # psycopg 3 warns of open connections that are collected. The other drivers do not, and
+            # may wait here for a lock that a thread of the parent had at the fork.
+            connection.close()
 
 
 def _is_copied_by_fork(engine: sa.Engine) -> bool:

@@ -24,7 +24,8 @@ def apply_defaults(options: dict[str, Any]) -> None:
     """Set utf8mb4, the connect timeout, and ``pool_recycle`` for pools that queue."""
     url: URL = options["url"]
     poolclass = options.get("poolclass", QueuePool)
-    if isinstance(poolclass, type) and issubclass(poolclass, QueuePool):
+    queues = isinstance(poolclass, type) and issubclass(poolclass, QueuePool)
+    if queues and "pool" not in options:
         options.setdefault("pool_recycle", POOL_RECYCLE)
     if url.get_driver_name() not in ("mysqldb", "pymysql"):
         return

@@ -26,7 +26,8 @@ def apply_defaults(options: dict[str, Any], pooler: str | None) -> None:
     """
     url: URL = options["url"]
     driver = url.get_driver_name()
-    options.setdefault("pool_recycle", POOL_RECYCLE)
+    if "pool" not in options:
+        options.setdefault("pool_recycle", POOL_RECYCLE)
     if driver not in ("psycopg", "psycopg2"):
         return
     connect_args = options.setdefault("connect_args", {})

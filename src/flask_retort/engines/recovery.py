@@ -28,7 +28,7 @@ def prepare(options: dict[str, Any], config: Config) -> float | None:
     after_idle = config.RETORT_PING_AFTER_IDLE
     if "pool_pre_ping" in options or options["url"].get_backend_name() == "sqlite":
         return None
-    if after_idle == 0:
+    if after_idle == 0 and "pool" not in options:
         options["pool_pre_ping"] = True
         return None
     return after_idle
