@@ -68,7 +68,8 @@ def is_distinct(statement: sa.Select[Any]) -> bool:
 
 def is_distinct_on(statement: sa.Select[Any]) -> bool:
     """Whether the select is PostgreSQL's ``DISTINCT ON``, whose rows depend on the order."""
-    return bool(statement._distinct_on)
+    # The newer spelling, an extension of the statement, stands in front of the columns.
+    return bool(statement._distinct_on) or statement._pre_columns_clause is not None
 
 
 def loader_criteria(statement: sa.Executable) -> list[LoaderCriteriaOption]:
@@ -85,6 +86,7 @@ _READ = (
     "_limit_clause",
     "_offset_clause",
     "_order_by_clauses",
+    "_pre_columns_clause",
     "_with_options",
 )
 _UNREADABLE_LIMIT = (

@@ -48,7 +48,8 @@ def make_engine(options: dict[str, Any], *, bind_key: str | None, config: Config
     exhausted pool with the classes of :mod:`flask_retort.errors`; starts anew in a forked child;
     tries a server's connection that was idle; and sets up each new connection as ``RETORT_SQLITE``
     and ``RETORT_MYSQL`` say. ``engine.dispose()`` closes its connections, those in use when they
-    are given back, and keeps all of this; the temporary database behind an isolated ``sqlite://`` lives as long as the engine.
+    are given back, and keeps all of this; the temporary database behind an isolated ``sqlite://``
+    lives as long as the engine.
 
     :param options: as completed by :func:`apply_defaults`; text values are converted as
         ``sqlalchemy.engine_from_config`` does. Not changed.

@@ -35,8 +35,8 @@ class TransactionalConnection(sqlite3.Connection):
     ``autocommit`` of Python 3.12, the driver and the caller decide.
     """
 
-    def __init__(self, database: Any, timeout: float = 5.0, *args: Any, **kwargs: Any) -> None:
-        super().__init__(database, timeout, *args, **kwargs)
+    def __init__(self, database: Any, timeout: float = 5.0, **kwargs: Any) -> None:
+        super().__init__(database, timeout=timeout, **kwargs)
         self._timeout = timeout
         self._lock: WriteLock | None = None
         self._holds_lock = False
