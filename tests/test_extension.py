@@ -197,12 +197,13 @@ def test_backrefs_of_every_form_get_the_query_class(app: Flask) -> None:
 
     class Child(db.Model):  # type: ignore[name-defined, misc]
         id = sa.Column(sa.Integer, primary_key=True)
-        parent_id = sa.Column(sa.ForeignKey(Parent.id))
+        parent_id = sa.Column(sa.Integer, sa.ForeignKey(Parent.id))
         parent = db.relationship(Parent, backref=("children", {"lazy": "dynamic"}))
 
     orm.configure_mappers()
     with app.app_context():
-        assert isinstance(Parent().children, Query)
+        parent: Any = Parent()
+        assert isinstance(parent.children, Query)
 
 
 # --- names of SQLAlchemy ------------------------------------------------------

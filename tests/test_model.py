@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
-from sqlalchemy import exc, orm
+from sqlalchemy import exc
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 from flask_retort import SQLAlchemy
 from flask_retort.model import BindMixin, Model, NameMixin
+from flask_retort.query import Query
 
 
 def test_a_2x_base_is_the_model_base_itself() -> None:
@@ -51,9 +52,10 @@ def test_making_the_extension_twice_on_one_base_keeps_one_hook() -> None:
 
 @pytest.mark.parametrize("dataclass_first", [True, False])
 def test_a_dataclass_model_with_its_own_table_is_an_ordinary_class(dataclass_first: bool) -> None:
-    """It takes its columns as keywords, and a model that inherits from the base stays a dataclass."""
+    """It takes its columns as keywords; other models of the base stay dataclasses."""
     bases = (MappedAsDataclass, DeclarativeBase)
-    Base: Any = type(DeclarativeBase)("Base", bases if dataclass_first else bases[::-1], {})
+    metaclass: Any = type(DeclarativeBase)
+    Base: Any = metaclass("Base", bases if dataclass_first else bases[::-1], {})
     db = SQLAlchemy(model_class=Base)
     table = db.Table("user", sa.Column("id", sa.Integer, primary_key=True), sa.Column("name"))
 
@@ -94,9 +96,9 @@ def test_class_keywords_reach_a_classic_base() -> None:
             super().__init_subclass__(**kwargs)
             labels.append(label)
 
-    db = SQLAlchemy(model_class=Labelled)
+    db: Any = SQLAlchemy(model_class=Labelled)
 
-    class Thing(db.Model, label="given"):  # type: ignore[name-defined, misc]
+    class Thing(db.Model, label="given"):  # type: ignore[misc, call-arg]
         id = sa.Column(sa.Integer, primary_key=True)
 
     assert labels[-1] == "given"
@@ -122,7 +124,7 @@ def test_a_base_of_the_users_own_making_can_use_the_mixins() -> None:
 def test_a_query_class_on_the_model_class_is_kept() -> None:
     """query_class set by the user on a model class wins over the extension's."""
 
-    class MyQuery(orm.Query[Any]):
+    class MyQuery(Query[Any]):
         pass
 
     class Base(Model):

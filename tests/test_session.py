@@ -46,7 +46,7 @@ def error_of_teardown(expected: type[Exception]) -> pytest.RaisesGroup[Any]:
 
 
 def test_a_session_dies_with_its_context(make_app: Any) -> None:
-    """The registry keeps no context and no session alive, even of a context that was never popped."""
+    """The registry keeps no context and no session alive, even of one that was never popped."""
     app = make_app()
     db = SQLAlchemy(app)
 
@@ -139,7 +139,7 @@ def test_a_replaced_session_is_still_removed(make_app: Any) -> None:
 
 def test_the_first_error_of_a_teardown_is_the_one_seen(make_app: Any) -> None:
     """The error of a teardown handler is raised unchanged after the session was removed."""
-    app = make_app()
+    app: Flask = make_app()
     db = SQLAlchemy(app)
 
     @app.teardown_appcontext
@@ -154,7 +154,7 @@ def test_the_first_error_of_a_teardown_is_the_one_seen(make_app: Any) -> None:
 
 def test_other_teardown_handlers_can_still_use_the_session(make_app: Any) -> None:
     """Handlers registered before and after the extension see the session of the context."""
-    app = make_app()
+    app: Flask = make_app()
     seen: list[bool] = []
     db = SQLAlchemy()
 
@@ -194,10 +194,9 @@ def test_a_statement_over_two_databases_is_refused(two: Any) -> None:
 
 def test_naming_the_engine_overrides_the_choice(two: Any) -> None:
     """bind_arguments decides, whatever the tables are."""
-    app, db, Here, There = two
-    with app.app_context():
-        with pytest.raises(exc.OperationalError, match="no such table"):
-            db.session.execute(sa.select(There), bind_arguments={"bind": db.engine})
+    app, db, _, There = two
+    with app.app_context(), pytest.raises(exc.OperationalError, match="no such table"):
+        db.session.execute(sa.select(There), bind_arguments={"bind": db.engine})
 
 
 def test_a_table_with_a_schema_can_be_joined_across_databases(make_app: Any) -> None:

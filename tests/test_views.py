@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 from werkzeug.exceptions import NotFound
 
 from flask_retort import SQLAlchemy
@@ -44,17 +45,17 @@ def test_helpers_find_or_answer_404(database_url: sa.URL, make_app: Any) -> None
 
 def test_a_view_answers_404(make_app: Any) -> None:
     """Over HTTP a missing object is a 404 response and the session stays usable."""
-    app = make_app()
-    db = SQLAlchemy(app)
+    app: Flask = make_app()
+    db: Any = SQLAlchemy(app)
 
-    class Note(db.Model):  # type: ignore[name-defined, misc]
+    class Note(db.Model):  # type: ignore[misc]
         id = sa.Column(sa.Integer, primary_key=True)
 
     with app.app_context():
         db.create_all()
 
     @app.get("/notes/<int:number>")
-    def note(number: int) -> dict[str, int]:
+    def note(number: int) -> dict[str, Any]:
         return {"id": db.get_or_404(Note, number, description="no such note").id}
 
     client = app.test_client()

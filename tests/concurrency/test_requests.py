@@ -17,8 +17,10 @@ REQUESTS_PER_THREAD = 200
 
 
 class Ledger:
-    """An application whose every request writes a row as a draft, looks for others' drafts, and
-    makes its own final; every tenth view raises half-way, every twentieth teardown raises."""
+    """An application whose requests write a row as a draft, look for drafts, and make it final.
+
+    Every tenth view raises half-way, every twentieth teardown raises.
+    """
 
     def __init__(self, app: flask.Flask) -> None:
         self.app = app
