@@ -1,0 +1,11 @@
+"""The tables of the shop, one aggregate a file."""
+
+from __future__ import annotations
+
+from shop.models.category import Category
+from shop.models.data_import import DataImport
+from shop.models.order import Order, OrderItem
+from shop.models.product import Product
+from shop.models.user import Profile, User
+
+__all__ = ["Category", "DataImport", "Order", "OrderItem", "Product", "Profile", "User"]

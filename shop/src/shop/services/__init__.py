@@ -1,0 +1,1 @@
+"""What the shop does: each service shows its transaction, one commit at its end."""

