@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,11 @@ MYSQL = "mysql+pymysql://root@127.0.0.1:3306/"
 RUNTIME_FILES = Path(__file__).parents[1] / ".cache" / "run"
 
 _number = itertools.count()
+
+
+def pytest_configure() -> None:
+    """Let a run that is terminated end like one that is interrupted: its databases are dropped."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -107,7 +107,8 @@ def test_flask_admin_takes_the_session(make_app: Any, make_db: Any) -> None:
     app: Flask = make_app()
     db, User = make_db(app)
     Babel(app)
-    Admin(app).add_view(ModelView(User, db.session))
+    with pytest.warns(DeprecationWarning, match="Passing a session object"):
+        Admin(app).add_view(ModelView(User, db.session))
     assert "Ada" in app.test_client().get("/admin/user/").text
 
 
