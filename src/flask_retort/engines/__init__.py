@@ -61,7 +61,7 @@ def make_engine(options: dict[str, Any], *, bind_key: str | None, config: Config
     is_pysqlite = sqlite.is_pysqlite(options["url"])
     memory = sqlite.prepare(options, config.RETORT_SQLITE) if is_pysqlite else None
     ping_after_idle = None if is_pysqlite else recovery.prepare(options, config)
-    pool.announce_exhaustion(options, bind_key)
+    pool.set_class(options, bind_key)
     engine = drivers.create_engine(options, bind_key)
     failures.translate(engine, bind_key, options.get("connect_args", {}))
     if is_pysqlite:

@@ -1,4 +1,4 @@
-"""An exhausted pool says which one it is and what to change."""
+"""The pool class of an engine: when exhausted, it says which one it is and what to change."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from sqlalchemy.pool import Pool, PoolProxiedConnection, QueuePool
 
 from flask_retort.errors import PoolExhausted
 
+from .disposal import DisposesAll
 
-def announce_exhaustion(options: dict[str, Any], bind_key: str | None) -> None:
-    """Replace the options' pool class, if it queues, by a subclass that raises PoolExhausted.
 
-    A ready ``pool`` among the options is left alone.
+def set_class(options: dict[str, Any], bind_key: str | None) -> None:
+    """Replace the options' pool class, if it queues, by a subclass made for this engine.
+
+    It raises PoolExhausted, and disposes connections in use too. A ready ``pool`` among the options
+    is left alone.
     """
     if "pool" in options:
         return
@@ -23,8 +26,9 @@ def announce_exhaustion(options: dict[str, Any], bind_key: str | None) -> None:
     dialect = cast("type[DefaultDialect]", url.get_dialect())
     poolclass: object = options.get("poolclass") or dialect.get_pool_class(url)
     if isinstance(poolclass, type) and issubclass(poolclass, QueuePool):
-        namespace = {"bind_key": bind_key, "__module__": poolclass.__module__}
-        options["poolclass"] = type(poolclass.__name__, (_Announcing, poolclass), namespace)
+        namespace = {"bind_key": bind_key, "generation": 0, "__module__": poolclass.__module__}
+        bases = (_Announcing, DisposesAll, poolclass)
+        options["poolclass"] = type(poolclass.__name__, bases, namespace)
 
 
 class _Announcing(Pool):
