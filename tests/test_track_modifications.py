@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
-from sqlalchemy import event, exc, orm
+from sqlalchemy import exc, orm
 
 from flask_retort import SQLAlchemy, track_modifications
+from flask_retort.config import Config
+from flask_retort.engines import make_engine
 from flask_retort.track_modifications import before_models_committed, models_committed
 
 
@@ -67,17 +69,8 @@ def app() -> Iterator[Flask]:
 @pytest.fixture
 def session(database_url: sa.URL, disposed: Any, app: Flask) -> Iterator[orm.Session]:
     """A session with true savepoints, listened to, on each back end."""
-    engine: sa.Engine = disposed(sa.create_engine(database_url))
-    if engine.dialect.name == "sqlite":
-
-        @event.listens_for(engine, "connect")
-        def no_driver_transactions(connection: Any, _: Any) -> None:
-            connection.isolation_level = None
-
-        @event.listens_for(engine, "begin")
-        def begin(connection: sa.Connection) -> None:
-            connection.exec_driver_sql("BEGIN")
-
+    config = Config.from_mapping({"SQLALCHEMY_DATABASE_URI": database_url})
+    engine: sa.Engine = disposed(make_engine({"url": database_url}, bind_key=None, config=config))
     Base.metadata.create_all(engine)
     factory = orm.sessionmaker(engine)
     track_modifications.listen(factory)

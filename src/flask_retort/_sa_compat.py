@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import LoaderCriteriaOption
-from sqlalchemy.sql import visitors
 
 _DATACLASS_ARGUMENTS = "_sa_apply_dc_transforms"
 
@@ -29,22 +29,12 @@ def resume_dataclass(cls: type[Any]) -> None:
         delattr(cls, _DATACLASS_ARGUMENTS)
 
 
-def order_of(statement: sa.Select[Any]) -> list[sa.ColumnElement[Any]]:
-    """What the select is ordered by, names given as text replaced by the columns they select.
+def order_of(statement: sa.Select[Any]) -> Sequence[sa.ColumnElement[Any]]:
+    """What the select is ordered by, as it was given.
 
     A statement can be given an order, but there is no public way to read it.
     """
-    selected = {column.key: column for column in statement.selected_columns}
-
-    def replace(element: Any, **_: Any) -> Any:
-        # SQLAlchemy looks a name up among the selected columns in ORDER BY only, not in OVER.
-        if element.__visit_name__ == "textual_label_reference":
-            return selected.get(element.element)
-        return None
-
-    return [
-        visitors.replacement_traverse(clause, {}, replace) for clause in statement._order_by_clauses
-    ]
+    return statement._order_by_clauses
 
 
 def limit_and_offset(statement: sa.GenerativeSelect) -> tuple[int | None, int]:

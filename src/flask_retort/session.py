@@ -64,17 +64,20 @@ class Session(orm.Session):
                     raise
         engines = self._db.engines
         bind_key = self._bind_key(mapper, clause)
-        if bind_key is not _UNKNOWN:
-            return self._db._engine_for(engines, bind_key)
-        if None in engines:
-            return engines[None]
-        return super().get_bind(mapper, clause=clause, **kwargs)
+        if bind_key is _UNKNOWN:
+            if None not in engines:
+                return super().get_bind(mapper, clause=clause, **kwargs)
+            bind_key = None
+        return self._db._engine_for(engines, bind_key)
 
     def _bind_key(self, mapper: Any, clause: Any) -> Any:
         """The bind key that the tables agree on, or ``_UNKNOWN`` where there is no table."""
+        has_choice = len(self._db.metadatas) > 1
+        if not has_choice and isinstance(mapper, orm.Mapper):
+            metadata = getattr(mapper.local_table, "metadata", None)
+            return _UNKNOWN if metadata is None else metadata.info.get("bind_key")
         own = _keys_of_mapper(mapper) if mapper is not None else {}
-        if len(self._db.metadatas) == 1:
-            # Nothing to choose between: no need to walk the statement.
+        if not has_choice:
             return next(iter(own), _UNKNOWN)
         tables = own | (_keys_of_clause(clause) if clause is not None else {})
         if len(tables) > 1 and own:

@@ -84,7 +84,7 @@ class Views:
     @overload
     def paginate(
         self,
-        select: sa.Select[T],
+        select: sa.Select[T] | sa.CompoundSelect[T],
         *,
         page: int | None = ...,
         per_page: int | None = ...,
@@ -97,7 +97,33 @@ class Views:
     @overload
     def paginate(
         self,
-        select: sa.Select[T, U, *Ts],
+        select: sa.Select[T, *Ts] | sa.CompoundSelect[T, *Ts],
+        *,
+        page: int | None = ...,
+        per_page: int | None = ...,
+        max_per_page: int | EllipsisType | None = ...,
+        error_out: bool = ...,
+        count: bool = ...,
+        scalars: Literal[True],
+    ) -> SelectPagination[T]: ...
+
+    @overload
+    def paginate(
+        self,
+        select: sa.Select[T] | sa.CompoundSelect[T],
+        *,
+        page: int | None = ...,
+        per_page: int | None = ...,
+        max_per_page: int | EllipsisType | None = ...,
+        error_out: bool = ...,
+        count: bool = ...,
+        scalars: Literal[False],
+    ) -> SelectPagination[sa.Row[T]]: ...
+
+    @overload
+    def paginate(
+        self,
+        select: sa.Select[T, U, *Ts] | sa.CompoundSelect[T, U, *Ts],
         *,
         page: int | None = ...,
         per_page: int | None = ...,
@@ -117,7 +143,7 @@ class Views:
         max_per_page: int | EllipsisType | None = ...,
         error_out: bool = ...,
         count: bool = ...,
-        scalars: bool | None = ...,
+        scalars: bool | None,
     ) -> SelectPagination[Any]: ...
 
     def paginate(
