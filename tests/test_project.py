@@ -26,7 +26,6 @@ LONGEST_PAGE = 250
 ELSEWHERE = {
     "mypy_plugin.py": "typing/test_type_checkers.py",
     "checks.py": "test_config.py",
-    "disposal.py": "engines/test_pool.py",
     "mysql.py": "engines/test_servers.py",
     "postgresql.py": "engines/test_servers.py",
     "sockets.py": "engines/test_recovery.py",

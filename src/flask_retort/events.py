@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Dialect, Engine, event
 
 
-@dataclass(frozen=True, slots=True)
-class StatementExecuted:
+class StatementExecuted(NamedTuple):
     """One statement that the database has executed without error.
 
     :param bind_key: which of the application's databases; None is the default one.

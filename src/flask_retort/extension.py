@@ -19,7 +19,13 @@ from .engines import apply_defaults, dispose_all, make_engine
 from .errors import ConfigurationError
 from .model import Model as DefaultModel
 from .query import Query
-from .session import Session, bind_compound_selects, call_after_teardown, make_scoped_session
+from .session import (
+    ContextRegistry,
+    Session,
+    bind_compound_selects,
+    call_after_teardown,
+    make_scoped_session,
+)
 from .table import Table
 from .views import Views
 
@@ -219,15 +225,13 @@ class SQLAlchemy(Views, Generic[B]):
 
     def _teardown_session(self, error: BaseException | None) -> None:
         """Remove the session of the ending context. Nothing is committed."""
-        session: Any = self.session  # tests may have put another one here
-        registry = getattr(session, "registry", None)
-        if registry is not None and not registry.has():
-            return
-        try:
-            session.remove()
-        finally:
-            if registry is not None:
-                registry.clear()
+        registry: Any = getattr(self.session, "registry", None)
+        if isinstance(registry, ContextRegistry):
+            session: Any = registry.pop()  # forgotten, even if closing it fails
+            if session is not None:
+                session.close()
+        else:
+            self.session.remove()
 
     # --- engines and metadata -----------------------------------------------------
 

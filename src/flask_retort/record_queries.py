@@ -74,7 +74,10 @@ def _recorder(app_ref: weakref.ref[Flask], import_name: str) -> Listener:
     package = import_name.partition(".")[0]
 
     def record_query(event: StatementExecuted, /) -> None:
-        if not has_app_context() or app_ctx.app is not app_ref():
+        if not has_app_context():
+            return
+        context = _current_context()
+        if context.app is not app_ref():
             return
         info = _QueryInfo(
             event.statement,
@@ -86,9 +89,13 @@ def _recorder(app_ref: weakref.ref[Flask], import_name: str) -> Listener:
             request.endpoint if has_request_context() else None,
             event.bind_key,
         )
-        g.setdefault("_sqlalchemy_queries", []).append(info)
+        context.g.setdefault("_sqlalchemy_queries", []).append(info)
 
     return record_query
+
+
+def _current_context() -> Any:
+    return app_ctx._get_current_object()  # type: ignore[attr-defined]
 
 
 def _location(package: str) -> str:

@@ -113,10 +113,21 @@ def make_scoped_session(
     if scopefunc is not None:
         return orm.scoped_session(factory, scopefunc)
     scoped = orm.scoped_session(factory, _current_context)
-    registry: ScopedRegistry[S] = ScopedRegistry(factory, _current_context)
-    registry.registry = weakref.WeakKeyDictionary()
-    scoped.registry = registry
+    scoped.registry = ContextRegistry(factory)
     return scoped
+
+
+class ContextRegistry(ScopedRegistry[S]):
+    """Sessions by application context."""
+
+    def __init__(self, factory: Callable[[], S]) -> None:
+        super().__init__(factory, _current_context)
+        self.registry = weakref.WeakKeyDictionary()
+
+    def pop(self) -> S | None:
+        """Forget the session of the current context, and give it back if there was one."""
+        session: S | None = self.registry.pop(_current_context(), None)
+        return session
 
 
 def _current_context() -> Any:

@@ -106,20 +106,12 @@ def test_text_values_are_converted(engine_for: MakeEngine, tmp_path: Path) -> No
     assert (engine.pool.size(), engine.pool.timeout(), engine.echo) == (3, 1, False)
 
 
-def test_dispose_all_leaves_no_connection_open(
-    engine_for: MakeEngine, database_url: sa.URL
-) -> None:
-    """Idle connections of all engines are closed at once, a busy one when it is given back."""
+def test_dispose_all_closes_idle_connections(engine_for: MakeEngine, database_url: sa.URL) -> None:
+    """Idle connections of all engines are closed at once."""
     engines = {key: engine_for(database_url) for key in (None, "a")}
     closed: list[object] = []
     for engine in engines.values():
         event.listen(engine, "close", lambda connection, record: closed.append(connection))
         engine.connect().close()
-    busy = engines["a"].connect()
     dispose_all(engines)
-    assert len(closed) == 1
-    busy.close()
-    assert len(closed) == 2
-    engines["a"].connect().close()
-    engines["a"].connect().close()
     assert len(closed) == 2

@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 
 from flask_retort.config import Config
 
-from . import disposal, drivers, failures, fork, mysql, pool, postgresql, recovery, sqlite
+from . import drivers, failures, fork, mysql, pool, postgresql, recovery, sqlite
 
 __all__ = ["apply_defaults", "dispose_all", "make_engine"]
 
@@ -70,7 +70,6 @@ def make_engine(options: dict[str, Any], *, bind_key: str | None, config: Config
         mysql.attach(engine, config.RETORT_MYSQL)
     if ping_after_idle is not None:
         recovery.attach(engine, ping_after_idle)
-    disposal.attach(engine)
     fork.protect(engine)
     return engine
 

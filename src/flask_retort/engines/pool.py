@@ -11,14 +11,11 @@ from sqlalchemy.pool import Pool, PoolProxiedConnection, QueuePool
 
 from flask_retort.errors import PoolExhausted
 
-from .disposal import DisposesAll
-
 
 def set_class(options: dict[str, Any], bind_key: str | None) -> None:
     """Replace the options' pool class, if it queues, by a subclass made for this engine.
 
-    It raises PoolExhausted, and disposes connections in use too. A ready ``pool`` among the options
-    is left alone.
+    It raises PoolExhausted. A ready ``pool`` among the options is left alone.
     """
     if "pool" in options:
         return
@@ -26,9 +23,8 @@ def set_class(options: dict[str, Any], bind_key: str | None) -> None:
     dialect = cast("type[DefaultDialect]", url.get_dialect())
     poolclass: object = options.get("poolclass") or dialect.get_pool_class(url)
     if isinstance(poolclass, type) and issubclass(poolclass, QueuePool):
-        namespace = {"bind_key": bind_key, "generation": 0, "__module__": poolclass.__module__}
-        bases = (_Announcing, DisposesAll, poolclass)
-        options["poolclass"] = type(poolclass.__name__, bases, namespace)
+        namespace = {"bind_key": bind_key, "__module__": poolclass.__module__}
+        options["poolclass"] = type(poolclass.__name__, (_Announcing, poolclass), namespace)
 
 
 class _Announcing(Pool):
