@@ -225,9 +225,10 @@ class SQLAlchemy(Views, Generic[B]):
 
     def _teardown_session(self, error: BaseException | None) -> None:
         """Remove the session of the ending context. Nothing is committed."""
-        registry: Any = getattr(self.session, "registry", None)
+        registry: object = getattr(self.session, "registry", None)
         if isinstance(registry, ContextRegistry):
-            session: Any = registry.pop()  # forgotten, even if closing it fails
+            # Forgotten first, so that it is even if closing it fails.
+            session = cast("ContextRegistry[Session]", registry).pop()
             if session is not None:
                 session.close()
         else:
