@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,54 @@ def test_create_all_refuses_an_unknown_key(app: Flask) -> None:
     db = SQLAlchemy(app)
     with app.app_context(), pytest.raises(exc.UnboundExecutionError, match="'nowhere'"):
         db.create_all("nowhere")
+
+
+def test_drop_all_needs_no_order_and_waits_for_nobody(database_url: sa.URL, make_app: Any) -> None:
+    """Rows that refer to each other in a circle go, with what the session has not committed."""
+    app = make_app(SQLALCHEMY_DATABASE_URI=database_url)
+    db: Any = SQLAlchemy(app)
+
+    class Chicken(db.Model):  # type: ignore[misc]
+        id = sa.Column(sa.Integer, primary_key=True)
+        egg_id = sa.Column(sa.Integer, sa.ForeignKey("egg.id", name="fk_chicken_egg"))
+
+    class Egg(db.Model):  # type: ignore[misc]
+        id = sa.Column(sa.Integer, primary_key=True)
+        chicken_id = sa.Column(sa.Integer, sa.ForeignKey("chicken.id", name="fk_egg_chicken"))
+
+    with app.app_context():
+        db.create_all()
+        db.session.add_all([Chicken(id=1), Egg(id=1)])
+        db.session.flush()
+        db.session.execute(sa.update(Chicken).values(egg_id=1))
+        db.session.execute(sa.update(Egg).values(chicken_id=1))
+        db.session.commit()
+        db.session.execute(sa.update(Egg).values(chicken_id=None))
+        with (
+            pytest.warns(sa.exc.SAWarning) if database_url.drivername == "sqlite" else nullcontext()
+        ):
+            db.drop_all()
+        assert sa.inspect(db.engine).get_table_names() == []
+
+
+def test_drop_all_refuses_to_leave_rows_without_what_they_refer_to(make_app: Any) -> None:
+    """On SQLite a table outside the models that refers to a dropped one stops it, whole."""
+    app = make_app()
+    db: Any = SQLAlchemy(app)
+    db.Table("parent", sa.Column("id", sa.Integer, primary_key=True))
+    db.Table("another", sa.Column("id", sa.Integer, primary_key=True))
+    with app.app_context():
+        db.create_all()
+        for statement in (
+            "CREATE TABLE outsider (parent_id INTEGER REFERENCES parent (id))",
+            "INSERT INTO parent VALUES (1)",
+            "INSERT INTO outsider VALUES (1)",
+        ):
+            db.session.execute(sa.text(statement))
+        db.session.commit()
+        with pytest.raises(exc.IntegrityError):
+            db.drop_all()
+        assert len(sa.inspect(db.engine).get_table_names()) == 3
 
 
 def test_a_table_can_be_reflected_by_name_only(app: Flask) -> None:

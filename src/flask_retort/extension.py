@@ -16,6 +16,7 @@ from . import record_queries, track_modifications
 from .cli import add_models_to_shell
 from .config import Config, report_unknown_keys
 from .engines import apply_defaults, dispose_all, make_engine
+from .engines.sqlite import drop_tables
 from .errors import ConfigurationError
 from .model import Model as DefaultModel
 from .query import Query
@@ -293,10 +294,15 @@ class SQLAlchemy(Views, Generic[B]):
         self._call_for_binds(bind_key, "create_all")
 
     def drop_all(self, bind_key: str | None | list[str | None] = "__all__") -> None:
-        """Drop the tables of the models, with their rows.
+        """Drop the tables of the models, with their rows, in any order.
+
+        Without a bind key it first rolls the session of the current context back: its transaction
+        is about tables that go, and waiting for it to end would never end.
 
         :param bind_key: a bind key, a list of them, or ``"__all__"``.
         """
+        if bind_key == "__all__":
+            self.session.rollback()
         self._call_for_binds(bind_key, "drop_all")
 
     def reflect(self, bind_key: str | None | list[str | None] = "__all__") -> None:
@@ -314,7 +320,11 @@ class SQLAlchemy(Views, Generic[B]):
             metadata = self._make_metadata(key)
             if everything and key not in engines and not metadata.tables:
                 continue
-            getattr(metadata, op_name)(bind=self._engine_for(engines, key))
+            engine = self._engine_for(engines, key)
+            if op_name == "drop_all" and engine.dialect.name == "sqlite":
+                drop_tables(engine, metadata)
+            else:
+                getattr(metadata, op_name)(bind=engine)
 
     # --- SQLAlchemy's own names ---------------------------------------------------
 

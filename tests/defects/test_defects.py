@@ -107,15 +107,13 @@ def test_x2_every_statement_runs_on_the_database_of_its_tables(tmp_path: Path) -
         session.execute(note.insert(), [{"id": 1}, {"id": 2}])
         session.execute(sa.insert(Memo), [{"id": 7}])
         session.commit()
-        try:
-            assert session.scalars(sa.select(note).order_by(note.c.id)).all() == [1, 2]
-            assert session.scalar(sa.select(sa.func.count()).select_from(note)) == 2
-            assert session.scalar(sa.select(sa.exists().where(note.c.id == 2))) is True
-            both = sa.union(sa.select(Memo.id), sa.select(note.c.id))
-            assert sorted(session.scalars(both)) == [1, 2, 7]
-            assert sorted(session.scalars(sa.union(sa.select(Memo.id), sa.select(Memo.id)))) == [7]
-        finally:
-            _close(shop)
+        assert session.scalars(sa.select(note).order_by(note.c.id)).all() == [1, 2]
+        assert session.scalar(sa.select(sa.func.count()).select_from(note)) == 2
+        assert session.scalar(sa.select(sa.exists().where(note.c.id == 2))) is True
+        both = sa.union(sa.select(Memo.id), sa.select(note.c.id))
+        assert sorted(session.scalars(both)) == [1, 2, 7]
+        assert sorted(session.scalars(sa.union(sa.select(Memo.id), sa.select(Memo.id)))) == [7]
+    _close(shop)
 
 
 def test_x3_a_session_uses_the_connection_it_is_given(shop: Shop) -> None:

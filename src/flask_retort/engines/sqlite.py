@@ -82,6 +82,19 @@ def attach(engine: sa.Engine, config: SQLiteConfig, memory: TemporaryDatabase | 
     event.listen(engine, "connect", set_up)
 
 
+def drop_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
+    """Drop the tables of the metadata, also where their rows refer to each other in a circle.
+
+    Dropping a table deletes its rows, which SQLite refuses while another row refers to them. So the
+    check waits for the end of the transaction; what is outside the metadata and still refers to a
+    dropped table is refused there.
+    """
+    # The savepoint begins the transaction in which the setting holds.
+    with engine.begin() as connection, connection.begin_nested():
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        metadata.drop_all(connection)
+
+
 class TemporaryDatabase:
     """A database file that stands for one in memory, so that each session has its own connection.
 
