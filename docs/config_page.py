@@ -18,7 +18,8 @@ INTRODUCTION = """\
 
 # Configuration
 
-All keys are read once, by `db.init_app(app)`, from `app.config`.
+All keys are read by `db.init_app(app)`, from `app.config`.
+Only `RETORT_MAX_PER_PAGE` and `SQLALCHEMY_TRACK_MODIFICATIONS` are read again at each use.
 Each value is checked then, and a wrong one is an error that names its key.
 Any other key that begins with `SQLALCHEMY_` or `RETORT_` is reported, with the nearest right one.
 

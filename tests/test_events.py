@@ -79,6 +79,20 @@ def test_rows_that_the_driver_does_not_know_are_none(disposed: Any) -> None:
     assert heard[0].rows is None
 
 
+def test_rows_of_returning_are_right_or_none(
+    engine: sa.Engine, heard: list[StatementExecuted]
+) -> None:
+    """sqlite3 counts them only as they are read, so there they are None, never a wrong number."""
+    with engine.begin() as connection:
+        connection.execute(words.insert(), [{"id": 1, "word": "a"}, {"id": 2, "word": "b"}])
+        if engine.dialect.update_returning:
+            connection.execute(words.update().values(word=None).returning(words.c.id)).all()
+            assert heard[-1].rows == (None if engine.dialect.name == "sqlite" else 2)
+        else:
+            connection.execute(words.update().values(word=None))
+            assert heard[-1].rows == 2
+
+
 def test_a_default_that_runs_by_itself_is_reported(
     engine: sa.Engine, heard: list[StatementExecuted]
 ) -> None:

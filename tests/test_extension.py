@@ -56,6 +56,15 @@ def test_repr_hides_the_password() -> None:
         assert "me:***@" in repr(db)
 
 
+def test_repr_hides_a_password_in_the_query() -> None:
+    """A password given as a parameter of the URL is not in repr(db)."""
+    app = Flask(__name__)
+    app.config["SQLALCHEMY_DATABASE_URI"] = "postgresql+psycopg://h/x?password=s3cret"
+    db = SQLAlchemy(app)
+    with app.app_context():
+        assert "s3cret" not in repr(db)
+
+
 # --- registering --------------------------------------------------------------
 
 
@@ -85,6 +94,22 @@ def test_a_failed_registration_leaves_nothing(make_app: Any) -> None:
     db.init_app(app)
     with app.app_context():
         assert db.session.scalar(sa.text("SELECT 1")) == 1
+
+
+def test_registering_after_the_first_request_leaves_nothing(app: Flask) -> None:
+    """Flask refuses it, and the application is as if it had not been tried."""
+    app.test_client().get("/")
+    with pytest.raises(AssertionError, match="setup method"):
+        SQLAlchemy(app)
+    assert "sqlalchemy" not in app.extensions
+
+
+def test_the_configuration_holds_the_checked_values(make_app: Any) -> None:
+    """What was given as text, as from the environment, is a number or yes and no afterwards."""
+    app: Flask = make_app(RETORT_MAX_PER_PAGE="50", SQLALCHEMY_TRACK_MODIFICATIONS="false")
+    SQLAlchemy(app)
+    assert app.config["RETORT_MAX_PER_PAGE"] == 50
+    assert app.config["SQLALCHEMY_TRACK_MODIFICATIONS"] is False
 
 
 def test_registering_again_disposes_the_old_engines(app: Flask) -> None:
@@ -136,7 +161,11 @@ def test_get_engine_takes_all_its_older_forms(make_app: Any) -> None:
         a = db.engines["a"]
         assert db.get_engine() is db.engine
         assert db.get_engine("a") is db.get_engine(bind="a") is db.get_engine(app, bind="a") is a
-        assert db.get_engine(app) is db.engine
+        assert db.get_engine(app) is db.get_engine(app=app) is db.engine
+        with pytest.raises(TypeError):
+            db.get_engine(bind_kye="a")  # type: ignore[call-arg]
+        with pytest.raises(RuntimeError, match=r"'stranger'.*init_app"):
+            db.get_engine(Flask("stranger"))
 
 
 def test_create_all_without_a_default_database(make_app: Any) -> None:

@@ -121,6 +121,16 @@ def test_a_base_of_the_users_own_making_can_use_the_mixins() -> None:
     assert Far.metadata is db.metadatas["far"]
 
 
+def test_a_name_of_none_is_the_users_word() -> None:
+    """__tablename__ = None asks for no name, and SQLAlchemy says that there is none."""
+    db: Any = SQLAlchemy()
+    with pytest.raises(exc.InvalidRequestError, match="__tablename__"):
+
+        class Nameless(db.Model):  # type: ignore[misc]
+            __tablename__ = None
+            id = sa.Column(sa.Integer, primary_key=True)
+
+
 def test_a_query_class_on_the_model_class_is_kept() -> None:
     """query_class set by the user on a model class wins over the extension's."""
 

@@ -124,6 +124,12 @@ def test_a_wrong_number_is_404_or_the_default(ask: Any, name: str, value: str) -
     assert (page.page, page.per_page) == (1, 20)
 
 
+@pytest.mark.parametrize("value", ["x", "0", "-1"])
+def test_the_limit_holds_for_the_default_too(ask: Any, value: str) -> None:
+    """A wrong size that becomes the default of 20 is still cut to the limit."""
+    assert ask(f"per_page={value}", max_per_page=10, error_out=False).per_page == 10
+
+
 def test_an_empty_page_is_404_but_the_first(ask: Any) -> None:
     """A page after the last is 404, or has no items; the first page may have none."""
     with pytest.raises(NotFound):

@@ -192,6 +192,50 @@ def test_a_statement_over_two_databases_is_refused(two: Any) -> None:
                 db.session.execute(statement)
 
 
+def test_a_union_finds_its_database_in_every_session(two: Any) -> None:
+    """Also in a session that a test puts in place of the extension's, and in one made by hand."""
+    app, db, _, There = two
+    union: Any = sa.union(sa.select(There.id), sa.select(There.id))
+    with app.app_context():
+        db.session.add(There(id=7))
+        db.session.commit()
+        for session in (db.session, db._make_scoped_session({}), Session(db)):
+            assert session.execute(union).all() == [(7,)]
+            assert session.scalar(union) == 7
+            assert session.scalars(union).all() == [7]
+            session.close()
+
+
+def test_two_keys_of_one_database_can_be_joined(make_app: Any) -> None:
+    """Bind keys with the same URL are one database, and a statement over both runs there."""
+    url = "sqlite:///same.db"
+    app = make_app(SQLALCHEMY_DATABASE_URI=url, SQLALCHEMY_BINDS={"alias": url})
+    db: Any = SQLAlchemy(app)
+    one = db.Table("one", sa.Column("id", sa.Integer))
+    two = db.Table("two", sa.Column("id", sa.Integer), bind_key="alias")
+    with app.app_context():
+        db.create_all()
+        db.session.execute(one.insert(), {"id": 1})
+        db.session.commit()
+        db.session.execute(two.insert(), {"id": 1})
+        db.session.commit()
+        both = sa.select(one, two).join(two, one.c.id == two.c.id)
+        assert db.session.execute(both).all() == [(1, 1)]
+
+
+def test_a_routing_session_can_pass_its_arguments_on_by_position(make_app: Any) -> None:
+    """get_bind(mapper, clause, bind) is called by sessions that choose engines themselves."""
+    app = make_app()
+
+    class Routing(Session):
+        def get_bind(self, mapper: Any = None, clause: Any = None, *args: Any, **kw: Any) -> Any:
+            return super().get_bind(mapper, clause, None, **kw)
+
+    db = SQLAlchemy(app, session_options={"class_": Routing})
+    with app.app_context():
+        assert db.session.scalar(sa.text("SELECT 1")) == 1
+
+
 def test_naming_the_engine_overrides_the_choice(two: Any) -> None:
     """bind_arguments decides, whatever the tables are."""
     app, db, _, There = two

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from sqlalchemy import orm
 from werkzeug.exceptions import NotFound
 
 from flask_retort import SQLAlchemy
+from flask_retort.record_queries import get_recorded_queries
 
 
 def test_helpers_find_or_answer_404(database_url: sa.URL, make_app: Any) -> None:
@@ -41,6 +43,45 @@ def test_helpers_find_or_answer_404(database_url: sa.URL, make_app: Any) -> None
         for call in missing:
             with pytest.raises(NotFound):
                 call()
+
+
+def test_what_is_no_select_is_refused_with_what_to_write(make_app: Any) -> None:
+    """paginate(Model), paginate(Model.query) and paginate(text()) say what to give instead."""
+    app = make_app()
+    db: Any = SQLAlchemy(app)
+
+    class Note(db.Model):  # type: ignore[misc]
+        id = sa.Column(sa.Integer, primary_key=True)
+
+    with app.app_context():
+        for wrong in (Note, Note.query, sa.text("SELECT 1")):
+            with pytest.raises(TypeError, match=r"db\.paginate\(db\.select\(Model\)\)"):
+                db.paginate(wrong)
+
+
+def test_a_page_of_locked_rows_over_a_join(database_url: sa.URL, make_app: Any) -> None:
+    """with_for_update() stays on the statement that reads the page, and only there."""
+    app = make_app(SQLALCHEMY_DATABASE_URI=database_url, SQLALCHEMY_RECORD_QUERIES=True)
+    db: Any = SQLAlchemy(app)
+
+    class Parent(db.Model):  # type: ignore[misc]
+        id = sa.Column(sa.Integer, primary_key=True)
+        children = orm.relationship("Child")
+
+    class Child(db.Model):  # type: ignore[misc]
+        id = sa.Column(sa.Integer, primary_key=True)
+        parent_id = sa.Column(sa.Integer, sa.ForeignKey(Parent.id))
+
+    with app.app_context():
+        db.create_all()
+        db.session.add_all(Parent(id=n, children=[Child(), Child()]) for n in (1, 2, 3))
+        db.session.commit()
+        select = sa.select(Parent).join(Parent.children).with_for_update()
+        get_recorded_queries().clear()
+        page = db.paginate(select, per_page=2)
+        assert ([p.id for p in page.items], page.total) == ([1, 2], 3)
+        locking = ["FOR UPDATE" in query.statement for query in get_recorded_queries()]
+        assert locking == [False, database_url.drivername != "sqlite", False]
 
 
 def test_a_view_answers_404(make_app: Any) -> None:

@@ -51,6 +51,15 @@ def limit_and_offset(statement: sa.GenerativeSelect) -> tuple[int | None, int]:
     return _number(limit), _number(statement._offset_clause) or 0
 
 
+def without_lock(statement: Any) -> Any:
+    """The select without ``with_for_update()``, which there is no public way to take back."""
+    if statement._for_update_arg is None:
+        return statement
+    unlocked = statement._generate()
+    unlocked._for_update_arg = None
+    return unlocked
+
+
 def is_distinct(statement: sa.Select[Any]) -> bool:
     """Whether whole rows are distinct, as by ``distinct()`` without arguments."""
     return statement._distinct and not is_distinct_on(statement)
@@ -73,6 +82,8 @@ _READ = (
     "_distinct_on",
     "_fetch_clause",
     "_fetch_clause_options",
+    "_for_update_arg",
+    "_generate",
     "_limit_clause",
     "_offset_clause",
     "_order_by_clauses",

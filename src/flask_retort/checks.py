@@ -174,7 +174,9 @@ def masked(value: str | URL) -> str:
     return _SECRET_PARAMETER.sub(r"\1***", text)
 
 
-_SECRET_PARAMETER = re.compile(r"([?&;]\w*(?:passw(?:or)?d|pwd|secret)=)[^&;]*", re.IGNORECASE)
+_SECRET_PARAMETER = re.compile(
+    r"((?:^|[?&;\s])\w*(?:passw(?:or)?d|pwd|secret)\s*=\s*)[^&;\s]*", re.IGNORECASE
+)
 _CREDENTIALS = re.compile(r"^([A-Za-z][\w+.-]*(?::/*|/+))?.*@", re.DOTALL)
 
 

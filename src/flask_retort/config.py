@@ -229,6 +229,15 @@ class Config:
             defaults[f.name] = {} if is_dict else f.default
         return defaults
 
+    def plain_values(self) -> dict[str, Any]:
+        """The checked values of the keys that hold a number, a word or yes and no."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {
+            name: value
+            for name, value in values.items()
+            if value is None or isinstance(value, (bool, int, float, str))
+        }
+
     def engine_options(self, init_options: Mapping[str, Any]) -> dict[str | None, dict[str, Any]]:
         """Arguments of ``create_engine`` by bind key, new dicts, each with a URL object as "url".
 

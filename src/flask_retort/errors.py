@@ -58,6 +58,18 @@ class NoAppContext(RetortError, RuntimeError):  # noqa: N818 - names the state
         )
 
 
+class UnknownBind(RetortError, exc.UnboundExecutionError):  # noqa: N818 - names the state
+    """A bind key, or the default database, is used and not configured."""
+
+    code: str = "unknown-bind"  # pyright: ignore[reportIncompatibleVariableOverride] there, also None
+
+
+class MixedDatabases(RetortError, exc.UnboundExecutionError):  # noqa: N818 - names the state
+    """The tables of one statement are in different databases."""
+
+    code: str = "mixed-databases"  # pyright: ignore[reportIncompatibleVariableOverride] there, also None
+
+
 class Disconnected(RetortError, exc.OperationalError):  # noqa: N818 - names the state
     """The connection was lost while a statement ran, or before it: the transaction is gone.
 

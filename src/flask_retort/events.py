@@ -75,6 +75,7 @@ class _Clock:
         self.bind_key = bind_key
         self.listeners: list[Listener] = []
         self._dialect = dialect
+        self._counts_late = dialect.name == "sqlite"
         self._is_running = False
 
     def start(self, *_: Any) -> None:
@@ -112,7 +113,8 @@ class _Clock:
         start: float,
         end: float,
     ) -> None:
-        rows = cursor.rowcount
+        # sqlite3 counts the rows of RETURNING only as they are read.
+        rows = -1 if self._counts_late and cursor.description else cursor.rowcount
         executed = StatementExecuted(
             self.bind_key,
             statement,

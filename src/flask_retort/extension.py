@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
 import sqlalchemy as sa
 from flask import Flask, current_app, has_app_context
-from sqlalchemy import event, exc, orm
+from sqlalchemy import event, orm
 
 from . import model as model_module
 from . import record_queries, track_modifications
+from .checks import masked
 from .cli import add_models_to_shell
 from .config import Config, report_unknown_keys
-from .engines import apply_defaults, dispose_all, make_engine
-from .engines.sqlite import drop_tables
-from .errors import ConfigurationError
+from .engines import apply_defaults, dispose_all, drop_all, make_engine
+from .errors import ConfigurationError, UnknownBind
 from .model import Model as DefaultModel
 from .query import Query
 from .session import (
     ContextRegistry,
     Session,
-    bind_compound_selects,
     call_after_teardown,
     make_scoped_session,
 )
@@ -39,6 +38,10 @@ else:
 
     B = TypeVar("B")
 Engines = dict[str | None, sa.Engine]
+
+
+def _current_app() -> Any:
+    return current_app._get_current_object()  # type: ignore[attr-defined] # a proxy
 
 
 class SQLAlchemy(Views, Generic[B]):
@@ -104,6 +107,7 @@ class SQLAlchemy(Views, Generic[B]):
         self.Query = query_class
         self._engine_options = dict(engine_options or {})
         self._app_engines: weakref.WeakKeyDictionary[Flask, Engines] = weakref.WeakKeyDictionary()
+        self._app_configs: weakref.WeakKeyDictionary[Flask, Config] = weakref.WeakKeyDictionary()
         self._add_models_to_shell = add_models_to_shell
         self.metadatas: dict[str | None, sa.MetaData] = {}
         """Metadata by bind key; the default database's is under None."""
@@ -132,18 +136,19 @@ class SQLAlchemy(Views, Generic[B]):
                 " making another."
             )
         settings: Any = app.config
-        report_unknown_keys(settings)
         for key, default in Config.defaults().items():
             settings.setdefault(key, default)
-        config = Config.from_mapping(settings)
+        config = self._app_configs[app] = Config.from_mapping(settings)
+        settings.update(config.plain_values())
+        report_unknown_keys(settings)
+        if self._add_models_to_shell:
+            app.shell_context_processor(add_models_to_shell)
         engines = self._make_engines(app, config)
         dispose_all(self._app_engines.get(app, {}))
         self._app_engines[app] = engines
         weakref.finalize(app, dispose_all, engines)
         app.extensions["sqlalchemy"] = self
         call_after_teardown(app, self._teardown_session)
-        if self._add_models_to_shell:
-            app.shell_context_processor(add_models_to_shell)
         if config.SQLALCHEMY_RECORD_QUERIES:
             record_queries.record(app, engines)
         if config.SQLALCHEMY_TRACK_MODIFICATIONS:
@@ -163,12 +168,12 @@ class SQLAlchemy(Views, Generic[B]):
 
     def _apply_driver_defaults(self, options: dict[str, Any], app: Flask) -> None:
         """Complete one engine's options in place. Override to change defaults."""
-        config = Config.from_mapping(app.config)
+        config = self._app_configs[app]
         apply_defaults(options, instance_path=app.instance_path, config=config)
 
     def _make_engine(self, bind_key: str | None, options: dict[str, Any], app: Flask) -> sa.Engine:
         """Make one engine from its complete options. Override to make engines differently."""
-        return make_engine(options, bind_key=bind_key, config=Config.from_mapping(app.config))
+        return make_engine(options, bind_key=bind_key, config=self._app_configs[app])
 
     def _default_metadata(
         self, model_class: type[Any], metadata: sa.MetaData | None
@@ -201,8 +206,6 @@ class SQLAlchemy(Views, Generic[B]):
         """The metadata of a bind key, made at first use with the default's naming convention."""
         if bind_key in self.metadatas:
             return self.metadatas[bind_key]
-        if len(self.metadatas) == 1:
-            bind_compound_selects(self.session.session_factory)
         metadata = sa.MetaData(naming_convention=self.metadata.naming_convention)
         metadata.info["bind_key"] = bind_key
         self.metadatas[bind_key] = metadata
@@ -244,14 +247,16 @@ class SQLAlchemy(Views, Generic[B]):
         :raises RuntimeError: there is no application context, or its application was not
             initialised with this object.
         """
-        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        return self._engines_of(_current_app())
+
+    def _engines_of(self, app: Flask) -> Engines:
         try:
             return self._app_engines[app]
         except KeyError:
             raise ConfigurationError(
-                f"The Flask application '{current_app.name}' is not registered with this"
-                " 'SQLAlchemy' instance. Did you forget to call 'db.init_app(app)', or did you make"
-                " several 'SQLAlchemy' instances?"
+                f"The Flask application '{app.name}' is not registered with this 'SQLAlchemy'"
+                " instance. Did you forget to call 'db.init_app(app)', or did you make several"
+                " 'SQLAlchemy' instances?"
             ) from None
 
     @property
@@ -259,14 +264,17 @@ class SQLAlchemy(Views, Generic[B]):
         """The default engine of the current application."""
         return self._engine_for(self.engines, None)
 
-    def get_engine(self, bind_key: Any = None, **kwargs: Any) -> sa.Engine:
+    def get_engine(
+        self, bind_key: Any = None, *, bind: str | None = None, app: Flask | None = None
+    ) -> sa.Engine:
         """The engine of a bind key; an older spelling of ``db.engines[bind_key]``.
 
         Also takes the forms of older versions: ``get_engine(app, bind=key)``.
         """
+        key = bind_key if bind is None else bind
         if isinstance(bind_key, Flask):
-            return self._engine_for(self._app_engines[bind_key], kwargs.get("bind"))
-        return self._engine_for(self.engines, kwargs.get("bind", bind_key))
+            app, key = bind_key, bind
+        return self._engine_for(self.engines if app is None else self._engines_of(app), key)
 
     @staticmethod
     def _engine_for(engines: Engines, bind_key: str | None) -> sa.Engine:
@@ -275,11 +283,13 @@ class SQLAlchemy(Views, Generic[B]):
         except KeyError:
             message = (
                 f"Bind key {bind_key!r} is not in 'SQLALCHEMY_BINDS' config. Its keys are"
-                f" {sorted(filter(None, engines))}."
+                f" {sorted(filter(None, engines))}. Add the key there, or correct it in the model's"
+                " __bind_key__."
                 if bind_key is not None
-                else "'SQLALCHEMY_DATABASE_URI' config is not set: there is no default engine."
+                else "'SQLALCHEMY_DATABASE_URI' config is not set: there is no default engine. Set"
+                " it, or give the models a __bind_key__ of 'SQLALCHEMY_BINDS'."
             )
-            raise exc.UnboundExecutionError(message) from None
+            raise UnknownBind(message) from None
 
     @property
     def metadata(self) -> sa.MetaData:
@@ -321,8 +331,8 @@ class SQLAlchemy(Views, Generic[B]):
             if everything and key not in engines and not metadata.tables:
                 continue
             engine = self._engine_for(engines, key)
-            if op_name == "drop_all" and engine.dialect.name == "sqlite":
-                drop_tables(engine, metadata)
+            if op_name == "drop_all":
+                drop_all(engine, metadata)
             else:
                 getattr(metadata, op_name)(bind=engine)
 
@@ -362,7 +372,7 @@ class SQLAlchemy(Views, Generic[B]):
         if not has_app_context():
             return f"<{name}>"
         engines = self.engines
-        shown = [str(engines[None].url) if None in engines else "(No default engine)"]
+        shown = [masked(engines[None].url) if None in engines else "(No default engine)"]
         others = len(engines) - (None in engines)
         if others:
             shown.append(f"+{others} engines")

@@ -82,9 +82,9 @@ def should_set_tablename(cls: type[Any]) -> bool:
     if vars(cls).get("__abstract__", False) or any(b in _DECLARATIVE_2X for b in cls.__bases__):
         return False
     for base in cls.__mro__:
-        name = vars(base).get("__tablename__")
-        if name is None:
+        if "__tablename__" not in vars(base):
             continue
+        name = vars(base)["__tablename__"]
         written_for_this_class = base is cls or isinstance(name, orm.declared_attr)
         return not written_for_this_class and sa.inspect(base, raiseerr=False) is not None
     return True

@@ -104,7 +104,8 @@ def _keys_of_page(statement: Any, entity: Any, offset: int, size: int) -> Any:
     keys = _primary_key(entity)
     order = [*compat.order_of(statement), *keys]
     place = sa.func.row_number().over(order_by=order).label("retort_place")
-    numbered = statement.with_only_columns(*keys, place, maintain_column_froms=True)
+    unlocked = compat.without_lock(statement)  # PostgreSQL can't number rows that it locks
+    numbered = unlocked.with_only_columns(*keys, place, maintain_column_froms=True)
     *columns, first = _ordered_if_needed(statement, numbered).subquery().c
     page: Any = sa.select(*columns).group_by(*columns).order_by(sa.func.min(first))
     return cast("sa.Select[Any]", _with_settings_of(statement, page.limit(size).offset(offset)))
@@ -120,6 +121,7 @@ def _ordered_if_needed(statement: Any, keys: Any) -> Any:
 
 def _keys_for_entities(statement: Any) -> Any:
     """The statement with the primary key in place of each entity, other columns as they are."""
+    statement = compat.without_lock(statement)
     selected = _selected(statement)
     if not any(expression is entity for expression, entity in selected):
         return statement

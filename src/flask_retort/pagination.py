@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import EllipsisType
 from typing import Any, Generic, Self, TypeVar, cast
 
+import sqlalchemy as sa
 from flask import abort, current_app, has_app_context, has_request_context, request
 
 from .errors import RetortWarning
@@ -204,7 +205,7 @@ class SelectPagination(Pagination[T]):
     """
 
     def _query_items(self) -> list[T]:
-        select: Statement = self._query_args["select"]
+        select = _as_select(self._query_args["select"])
         session: AnySession = self._query_args["session"]
         return fetch_page(select, select, self._fetch, session, self._query_offset, self.per_page)
 
@@ -222,6 +223,16 @@ class SelectPagination(Pagination[T]):
             result = result.scalars()
         items: list[T] = result.all()
         return items
+
+
+def _as_select(given: Any) -> Statement:
+    select = given  # another name: narrowing by isinstance would lose the types of the columns
+    if isinstance(given, sa.Select | sa.CompoundSelect):
+        return select  # type: ignore[no-any-return] # was just checked
+    raise TypeError(
+        f"A page is cut from a select() or a union(), not from {type(given).__name__!r}. Write"
+        " db.paginate(db.select(Model)); for a query, Model.query.paginate()."
+    )
 
 
 class QueryPagination(Pagination[T]):
@@ -253,12 +264,12 @@ def _page_numbers(
     """The checked page and page size, from the arguments, the request or the defaults."""
     if cap is not None and cap < 1:
         raise ValueError(f"max_per_page is {cap}. Give a number from 1 on, or None for no limit.")
+    largest = LARGEST if cap is None else min(cap, LARGEST)
     size = _asked_for("per_page", per_page, DEFAULT_PER_PAGE)
-    if size is not None and cap is not None:
-        size = min(size, cap)
     number = _asked_for("page", page, 1)
-    if size is None or not 1 <= size <= LARGEST:
+    if size is None or size < 1 or (cap is None and size > LARGEST):
         size = _default(DEFAULT_PER_PAGE, error_out)
+    size = min(size, largest)
     if number is None or number < 1 or number * size > LARGEST:
         number = _default(1, error_out)
     return number, size

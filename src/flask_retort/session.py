@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from flask.globals import app_ctx
-from sqlalchemy import event, exc, orm
+from sqlalchemy import exc, orm
 from sqlalchemy.orm.exc import UnmappedClassError
 from sqlalchemy.sql import visitors
 from sqlalchemy.util import ScopedRegistry
 
-from .errors import NoAppContext
+from .engines import are_one_database
+from .errors import MixedDatabases, NoAppContext
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -41,7 +42,6 @@ class Session(orm.Session):
     def get_bind(
         self,
         mapper: Any = None,
-        *,
         clause: Any = None,
         bind: sa.Engine | sa.Connection | None = None,
         **kwargs: Any,
@@ -51,8 +51,8 @@ class Session(orm.Session):
         An explicit ``bind``, or the one that the session was made with, wins. A statement without
         tables goes to the default engine.
 
-        :raises sqlalchemy.exc.UnboundExecutionError: the bind key of a table has no engine, or the
-            tables of one statement are in different databases.
+        :raises flask_retort.errors.UnknownBind: the bind key of a table has no engine.
+        :raises flask_retort.errors.MixedDatabases: the tables are in different databases.
         """
         if bind is not None:
             return bind
@@ -83,23 +83,35 @@ class Session(orm.Session):
         if len(tables) > 1 and own:
             # A table with a schema can be in another database of the same server.
             tables = own | {key: table for key, table in tables.items() if table.schema is None}
-        if len(tables) > 1:
-            raise exc.UnboundExecutionError(_mixed_databases(tables))
+        if len(tables) > 1 and not self._is_one_database(tables):
+            raise MixedDatabases(_mixed_databases(tables))
         return next(iter(tables), _UNKNOWN)
 
+    def _is_one_database(self, tables: dict[str | None, sa.Table[Any]]) -> bool:
+        """Whether the bind keys are different names for one and the same database."""
+        engines = self._db.engines
+        return are_one_database([self._db._engine_for(engines, key) for key in tables])
 
-def bind_compound_selects(session_factory: orm.sessionmaker[Any]) -> None:
-    """Let the session see the tables of ``union()`` and the like, needed with several databases.
+    if not TYPE_CHECKING:  # the signatures, with their overloads, are those of the parent
 
-    SQLAlchemy passes neither mapper nor clause to ``get_bind`` for them.
-    """
-    event.listen(session_factory, "do_orm_execute", _pass_compound_select)
+        def execute(self, statement, params=None, **kwargs):
+            """``Session.execute``, which also finds the database of a ``union()``."""
+            return super().execute(statement, params, **_with_clause(statement, kwargs))
+
+        def scalar(self, statement, params=None, **kwargs):
+            """``Session.scalar``, which also finds the database of a ``union()``."""
+            return super().scalar(statement, params, **_with_clause(statement, kwargs))
+
+        def scalars(self, statement, params=None, **kwargs):
+            """``Session.scalars``, which also finds the database of a ``union()``."""
+            return super().scalars(statement, params, **_with_clause(statement, kwargs))
 
 
-def _pass_compound_select(state: orm.ORMExecuteState) -> None:
-    statement: Any = state.statement
-    if isinstance(statement, sa.CompoundSelect):
-        state.bind_arguments.setdefault("clause", statement)
+def _with_clause(statement: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, with a ``union()`` named to ``get_bind``: SQLAlchemy passes it nothing."""
+    if isinstance(statement, sa.CompoundSelect) and not kwargs.get("bind_arguments"):
+        kwargs["bind_arguments"] = {"clause": statement}
+    return kwargs
 
 
 def make_scoped_session(
@@ -196,6 +208,6 @@ def _mixed_databases(tables: dict[str | None, sa.Table[Any]]) -> str:
     )
     return (
         f"One statement touches tables of different databases: {listed}. It cannot run on either."
-        " Run one statement for each database, or name the engine that can see them all:"
+        " Run one statement for each database. If one engine can see them all, name it:"
         " session.execute(statement, bind_arguments={'bind': db.engines[...]})."
     )

@@ -293,9 +293,9 @@ def test_a_write_over_an_unfinished_select_is_explained(sqlite_file: sa.Engine) 
 
 def read_then_write(engine: sa.Engine, times: int) -> None:
     for _ in range(times):
-        with engine.begin() as connection:
-            connection.exec_driver_sql("SELECT n FROM item WHERE id = 1").scalar()
-            connection.exec_driver_sql("UPDATE item SET n = n + 1 WHERE id = 1")
+        with engine.begin() as connection, connection.begin_nested():
+            number = connection.exec_driver_sql("SELECT n FROM item WHERE id = 1").scalar_one()
+            connection.exec_driver_sql("UPDATE item SET n = ? WHERE id = 1", (number + 1,))
 
 
 def test_threads_that_read_then_write_never_find_the_database_locked(

@@ -12,7 +12,7 @@ from flask_retort.config import Config
 
 from . import drivers, failures, fork, mysql, pool, postgresql, recovery, sqlite
 
-__all__ = ["apply_defaults", "dispose_all", "make_engine"]
+__all__ = ["apply_defaults", "are_one_database", "dispose_all", "drop_all", "make_engine"]
 
 
 def apply_defaults(options: dict[str, Any], *, instance_path: str | None, config: Config) -> None:
@@ -72,6 +72,25 @@ def make_engine(options: dict[str, Any], *, bind_key: str | None, config: Config
         recovery.attach(engine, ping_after_idle)
     fork.protect(engine)
     return engine
+
+
+def are_one_database(engines: list[sa.Engine]) -> bool:
+    """Whether all the engines have the same URL; in memory, each has a database of its own."""
+    urls = {engine.url for engine in engines}
+    return len(urls) == 1 and not any(
+        url.get_backend_name() == "sqlite" and sqlite.is_memory(url) for url in urls
+    )
+
+
+def drop_all(engine: sa.Engine, metadata: sa.MetaData) -> None:
+    """Drop the tables of the metadata, with their rows, whatever order they refer to each other in.
+
+    :raises sqlalchemy.exc.IntegrityError: on SQLite, another table refers to one of them.
+    """
+    if engine.dialect.name == "sqlite":
+        sqlite.drop_tables(engine, metadata)
+    else:
+        metadata.drop_all(engine)
 
 
 def dispose_all(engines: Mapping[str | None, sa.Engine]) -> None:

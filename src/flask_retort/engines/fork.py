@@ -13,6 +13,9 @@ from sqlalchemy.pool import Pool, SingletonThreadPool, StaticPool
 
 from . import sockets
 
+_SOCKET_DRIVERS = ("psycopg", "psycopg2", "pymysql", "mysqldb")
+"""Drivers whose connections have a socket that can be found, and can be referred to weakly."""
+
 _engines: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 _connections: weakref.WeakSet[Any] = weakref.WeakSet()
 _inherited: list[Pool] = []
@@ -26,7 +29,7 @@ def protect(engine: sa.Engine) -> None:
     application servers and ``multiprocessing``'s fork method alike.
     """
     _engines.add(engine)
-    if engine.dialect.name != "sqlite":
+    if engine.dialect.driver in _SOCKET_DRIVERS:
         event.listen(engine, "connect", _remember)
 
 
