@@ -29,6 +29,28 @@ def resume_dataclass(cls: type[Any]) -> None:
         delattr(cls, _DATACLASS_ARGUMENTS)
 
 
+def parts_of(clause: Any) -> list[Any]:
+    """The elements that a statement is made of, for a walk over all it touches.
+
+    The public ``get_children()`` of a select also works out its FROM list, which costs more than
+    the whole walk.
+    """
+    if not isinstance(clause, sa.Select):
+        return [*([clause.table] if clause.is_dml else []), *clause.get_children()]
+    select: Any = clause
+    joins = [element for join in select._setup_joins for element in join[:3]]
+    return [
+        *select._raw_columns,
+        *select._from_obj,
+        *joins,
+        *select._where_criteria,
+        *select._having_criteria,
+        *select._group_by_clauses,
+        *select._order_by_clauses,
+        *select._independent_ctes,
+    ]
+
+
 def order_of(statement: sa.Select[Any]) -> Sequence[sa.ColumnElement[Any]]:
     """What the select is ordered by, as it was given.
 
@@ -83,11 +105,18 @@ _READ = (
     "_fetch_clause",
     "_fetch_clause_options",
     "_for_update_arg",
+    "_from_obj",
     "_generate",
+    "_group_by_clauses",
+    "_having_criteria",
+    "_independent_ctes",
     "_limit_clause",
     "_offset_clause",
     "_order_by_clauses",
     "_pre_columns_clause",
+    "_raw_columns",
+    "_setup_joins",
+    "_where_criteria",
     "_with_options",
 )
 _UNREADABLE_LIMIT = (
@@ -106,11 +135,12 @@ def _number(clause: Any) -> int | None:
 
 
 def _check() -> None:
-    missing = [name for name in _READ if not hasattr(sa.Select, name)]
+    select = sa.select(sa.literal(1))
+    missing = [name for name in _READ if not hasattr(select, name)]
     if missing:
         raise ImportError(
             f"A select of this SQLAlchemy, {sa.__version__}, has no {', '.join(missing)}, which"
-            " flask_retort needs for pages. Install a release that its requirements allow."
+            " flask_retort needs for pages and binds. Install a release that it allows."
         )
 
 

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from flask.globals import app_ctx
 from sqlalchemy import exc, orm
 from sqlalchemy.orm.exc import UnmappedClassError
-from sqlalchemy.sql import visitors
 from sqlalchemy.util import ScopedRegistry
 
+from ._sa_compat import parts_of
 from .engines import are_one_database
 from .errors import MixedDatabases, NoAppContext
 
@@ -183,11 +183,17 @@ def _keys_of_mapper(mapper: Any) -> dict[str | None, sa.Table[Any]]:
 def _keys_of_clause(clause: Any) -> dict[str | None, sa.Table[Any]]:
     """One table for each bind key among the tables and columns in a statement."""
     found: dict[str | None, sa.Table[Any]] = {}
-    elements: list[Any] = [getattr(clause, "table", None), *visitors.iterate(clause)]
-    for element in elements:
-        table = _as_table(element.table if isinstance(element, sa.Column) else element)
+    seen: set[int] = set()
+    elements = [clause] if isinstance(clause, sa.Table) else parts_of(clause)
+    while elements:
+        element = elements.pop()
+        is_column = isinstance(element, sa.Column)
+        table = _as_table(element.table if is_column else element)
         if table is not None:
             found.setdefault(_bind_key_of(table), table)
+        elif id(element) not in seen and isinstance(element, sa.ClauseElement):
+            seen.add(id(element))
+            elements += parts_of(element)
     return found
 
 
