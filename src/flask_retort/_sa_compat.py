@@ -35,9 +35,9 @@ def parts_of(clause: Any) -> list[Any]:
     The public ``get_children()`` of a select also works out its FROM list, which costs more than
     the whole walk.
     """
+    select = clause  # another name: narrowing by isinstance would lose the types of the columns
     if not isinstance(clause, sa.Select):
         return [*([clause.table] if clause.is_dml else []), *clause.get_children()]
-    select: Any = clause
     joins = [element for join in select._setup_joins for element in join[:3]]
     return [
         *select._raw_columns,
@@ -135,8 +135,7 @@ def _number(clause: Any) -> int | None:
 
 
 def _check() -> None:
-    select = sa.select(sa.literal(1))
-    missing = [name for name in _READ if not hasattr(select, name)]
+    missing = [name for name in _READ if not hasattr(sa.select(sa.literal(1)), name)]
     if missing:
         raise ImportError(
             f"A select of this SQLAlchemy, {sa.__version__}, has no {', '.join(missing)}, which"

@@ -184,22 +184,32 @@ def _keys_of_clause(clause: Any) -> dict[str | None, sa.Table[Any]]:
     """One table for each bind key among the tables and columns in a statement."""
     found: dict[str | None, sa.Table[Any]] = {}
     seen: set[int] = set()
-    elements = [clause] if isinstance(clause, sa.Table) else parts_of(clause)
+    elements: list[Any] = [clause]
     while elements:
         element = elements.pop()
-        is_column = isinstance(element, sa.Column)
-        table = _as_table(element.table if is_column else element)
+        table = _as_table(element)
         if table is not None:
             found.setdefault(_bind_key_of(table), table)
-        elif id(element) not in seen and isinstance(element, sa.ClauseElement):
+        elif id(element) not in seen and _is_clause(element):
             seen.add(id(element))
             elements += parts_of(element)
     return found
 
 
 def _as_table(element: Any) -> sa.Table[Any] | None:
+    """The element if it is a table, or the table of a column."""
     table = element  # another name: narrowing by isinstance would lose the type of its columns
-    return table if isinstance(element, sa.Table) else None
+    if isinstance(element, sa.Column):
+        table = table.table
+    return table if _is_table(table) else None
+
+
+def _is_table(element: Any) -> bool:
+    return isinstance(element, sa.Table)
+
+
+def _is_clause(element: Any) -> bool:
+    return isinstance(element, sa.ClauseElement)
 
 
 def _bind_key_of(table: sa.Table[Any]) -> str | None:
