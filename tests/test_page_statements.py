@@ -27,7 +27,7 @@ from tests.library import (
 )
 from werkzeug.exceptions import NotFound
 
-from flask_retort import SQLAlchemy
+from flask_retort import RetortWarning, SQLAlchemy, _sa_compat
 from flask_retort.pagination import QueryPagination
 
 HUGE = 10**30
@@ -314,3 +314,10 @@ def test_pages_of_another_database(make_app: Any, database_url: sa.URL) -> None:
         assert (len(few.items), few.total) == (1, 2)
         union = sa.union(sa.select(parents.c.id), sa.select(children.c.id)).order_by("id")
         assert db.paginate(union, per_page=4, page=2).items == [5, 6, 7, 8]
+
+
+def test_a_sqlalchemy_without_a_private_name_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package is imported all the same, and says which name is missing."""
+    monkeypatch.setattr(_sa_compat, "_READ", (*_sa_compat._READ, "_no_such_name"))
+    with pytest.warns(RetortWarning, match=r"has no _no_such_name.*\[retort:unknown-sqlalchemy\]"):
+        _sa_compat._check()

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import LoaderCriteriaOption
+
+from .errors import RetortWarning
 
 _DATACLASS_ARGUMENTS = "_sa_apply_dc_transforms"
 
@@ -137,10 +140,12 @@ def _number(clause: Any) -> int | None:
 def _check() -> None:
     missing = [name for name in _READ if not hasattr(sa.select(sa.literal(1)), name)]
     if missing:
-        raise ImportError(
-            f"A select of this SQLAlchemy, {sa.__version__}, has no {', '.join(missing)}, which"
-            " flask_retort needs for pages and binds. Install a release that it allows."
+        message = (
+            f"A select of this SQLAlchemy, {sa.__version__}, has no {', '.join(missing)}. Pages, and"
+            " statements of applications with several databases, may fail. Install a release of"
+            " SQLAlchemy that Flask-Retort was tested with, or a newer Flask-Retort."
         )
+        warnings.warn(RetortWarning(message, code="unknown-sqlalchemy"), stacklevel=2)
 
 
 _check()

@@ -12,7 +12,7 @@ DEFECTS = Path(__file__).parents[1] / "defects"
 
 
 def test_every_listed_defect_is_one_of_the_predecessors(tmp_path: Path) -> None:
-    """Each of the tests that pass here fails there, by an assertion or an error of the package."""
+    """Each of the tests that pass here fails there."""
     report = tmp_path / "report.xml"
     subprocess.run(
         [
