@@ -141,8 +141,8 @@ def _check() -> None:
     missing = [name for name in _READ if not hasattr(sa.select(sa.literal(1)), name)]
     if missing:
         message = (
-            f"A select of this SQLAlchemy, {sa.__version__}, has no {', '.join(missing)}. Pages, and"
-            " statements of applications with several databases, may fail. Install a release of"
+            f"A select of this SQLAlchemy, {sa.__version__}, has no {', '.join(missing)}. Pages,"
+            " and statements of applications with several databases, may fail. Install a release of"
             " SQLAlchemy that Flask-Retort was tested with, or a newer Flask-Retort."
         )
         warnings.warn(RetortWarning(message, code="unknown-sqlalchemy"), stacklevel=2)
