@@ -27,7 +27,7 @@ from tests.library import (
 )
 from werkzeug.exceptions import NotFound
 
-from flask_retort import RetortWarning, SQLAlchemy, _sa_compat
+from flask_retort import RetortWarning, SQLAlchemy, _sa_compat, page_statements
 from flask_retort.pagination import QueryPagination
 
 HUGE = 10**30
@@ -321,3 +321,22 @@ def test_a_sqlalchemy_without_a_private_name_is_warned_of(monkeypatch: pytest.Mo
     monkeypatch.setattr(_sa_compat, "_READ", (*_sa_compat._READ, "_no_such_name"))
     with pytest.warns(RetortWarning, match=r"has no _no_such_name.*\[retort:unknown-sqlalchemy\]"):
         _sa_compat._check()
+
+
+@pytest.mark.parametrize(
+    ("select", "seen"),
+    [
+        (sa.select(Author), True),
+        (sa.select(Author).where(Author.name == "x", sa.func.lower(Author.name) != "y"), True),
+        (sa.select(Author).where(sa.or_(Author.id > 1, Author.name.is_(None))), True),
+        (sa.select(Author).where(Author.books.any()), False),
+        (sa.select(Author).where(Author.id.in_(sa.select(Book.author_id))), False),
+        (sa.select(Author).where(Author.id == Book.author_id), False),
+        (sa.select(Author).join(Book), False),
+        (sa.select(Author).select_from(Book), False),
+    ],
+)
+def test_what_is_plainly_alone_is_alone(select: Any, seen: bool) -> None:
+    """The quick look says yes only where the whole FROM is the entity."""
+    assert page_statements._is_plainly_alone(select, Author) is seen
+    assert not (seen and page_statements._has_more_froms(select, Author))

@@ -54,6 +54,16 @@ def parts_of(clause: Any) -> list[Any]:
     ]
 
 
+def has_joins(statement: Any) -> bool:
+    """Whether the select has ``join()`` or ``select_from()``."""
+    return bool(statement._setup_joins or statement._from_obj)
+
+
+def conditions(statement: Any) -> list[Any]:
+    """What was given to ``where()``, as a new list; the public ``whereclause`` joins it by AND."""
+    return list(statement._where_criteria)
+
+
 def order_of(statement: sa.Select[Any]) -> Sequence[sa.ColumnElement[Any]]:
     """What the select is ordered by, as it was given.
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy.sql.functions import FunctionElement
 
 from . import _sa_compat as compat
 
@@ -83,8 +84,33 @@ def count_of(statement: Statement) -> sa.Select[int]:
 
 def _repeats_parents(statement: Any, entity: Any) -> bool:
     """Whether the FROM has more than the entity, so that an object can come in several rows."""
-    if compat.is_distinct(statement):
+    if compat.is_distinct(statement) or _is_plainly_alone(statement, entity):
         return False
+    return _has_more_froms(statement, entity)
+
+
+def _is_plainly_alone(statement: Any, entity: Any) -> bool:
+    """Whether one can see that the FROM has nothing more: no join, no condition on another table.
+
+    Saves most selects the full answer, which costs more than the page itself.
+    """
+    if compat.has_joins(statement):
+        return False
+    alone: Any = sa.inspect(entity).selectable
+    elements: list[Any] = compat.conditions(statement)
+    while elements:
+        element = elements.pop()
+        if isinstance(element, sa.ColumnClause):
+            if cast("Any", element).table is not alone:
+                return False
+        elif isinstance(element, sa.FromClause) and not isinstance(element, FunctionElement):
+            return False
+        else:
+            elements += element.get_children()
+    return True
+
+
+def _has_more_froms(statement: Any, entity: Any) -> bool:
     keys = _primary_key(entity)
     froms = statement.with_only_columns(*keys, maintain_column_froms=True).get_final_froms()
     alone = sa.select(*keys).select_from(entity).get_final_froms()
