@@ -90,6 +90,7 @@ def test_a_failed_registration_leaves_nothing(make_app: Any) -> None:
     with pytest.raises(ConfigurationError):
         db.init_app(app)
     assert "sqlalchemy" not in app.extensions
+    assert app.shell_context_processors == []
     app.config["SQLALCHEMY_BINDS"] = {}
     db.init_app(app)
     with app.app_context():

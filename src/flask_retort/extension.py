@@ -141,9 +141,9 @@ class SQLAlchemy(Views, Generic[B]):
         config = self._app_configs[app] = Config.from_mapping(settings)
         settings.update(config.plain_values())
         report_unknown_keys(settings)
-        if self._add_models_to_shell:
-            app.shell_context_processor(add_models_to_shell)
         engines = self._make_engines(app, config)
+        if self._add_models_to_shell:  # Flask may refuse it, so before anything is kept
+            app.shell_context_processor(add_models_to_shell)
         dispose_all(self._app_engines.get(app, {}))
         self._app_engines[app] = engines
         weakref.finalize(app, dispose_all, engines)
