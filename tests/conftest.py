@@ -19,22 +19,6 @@ Disposed = Callable[[sa.Engine], sa.Engine]
 SERVER_FIXTURES = {"postgresql_url", "mysql_url", "postgresql_server", "mysql_server"}
 
 
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param("postgresql", marks=pytest.mark.server),
-        pytest.param("mariadb", marks=pytest.mark.server),
-    ]
-)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> sa.URL:
-    """The URL of an empty database of the test's own, once on each back end."""
-    if request.param == "sqlite":
-        return sa.URL.create("sqlite", database=str(tmp_path / "test.db"))
-    fixture = {"postgresql": "postgresql_url", "mariadb": "mysql_url"}[request.param]
-    url: sa.URL = request.getfixturevalue(fixture)
-    return url
-
-
 @pytest.fixture
 def make_app(tmp_path: Path) -> Iterator[MakeApp]:
     """Makes Flask applications from configuration keys; their engines are disposed at the end.

@@ -71,6 +71,22 @@ def mysql_url(mysql_server: sa.URL) -> Iterator[sa.URL]:
         yield url
 
 
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("postgresql", marks=pytest.mark.server),
+        pytest.param("mariadb", marks=pytest.mark.server),
+    ]
+)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> sa.URL:
+    """The URL of an empty database of the test's own, once on each back end."""
+    if request.param == "sqlite":
+        return sa.URL.create("sqlite", database=str(tmp_path / "test.db"))
+    fixture = {"postgresql": "postgresql_url", "mariadb": "mysql_url"}[request.param]
+    url: sa.URL = request.getfixturevalue(fixture)
+    return url
+
+
 @contextmanager
 def _database(server: sa.URL, drop: str) -> Iterator[sa.URL]:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")

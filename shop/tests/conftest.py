@@ -17,22 +17,6 @@ from shop.db import db
 from shop.services.schema import create_schema
 
 
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param("postgresql", marks=pytest.mark.server),
-        pytest.param("mariadb", marks=pytest.mark.server),
-    ]
-)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> sa.URL:
-    """The URL of an empty database of the test's own, once on each back end."""
-    if request.param == "sqlite":
-        return sa.URL.create("sqlite", database=str(tmp_path / "shop.sqlite3"))
-    fixture = {"postgresql": "postgresql_url", "mariadb": "mysql_url"}[request.param]
-    url: sa.URL = request.getfixturevalue(fixture)
-    return url
-
-
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the developer's settings or instance folder."""

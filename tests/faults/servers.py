@@ -11,8 +11,11 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 
@@ -89,6 +92,22 @@ class OwnServer:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
+
+
+@contextmanager
+def running(kind: type[OwnPostgreSQL] | type[OwnMariaDB]) -> Iterator[OwnServer]:
+    """A running server; skips the test where its programs are missing, and fails it in CI."""
+    if kind.programs() is None:
+        reason = f"{kind.__name__}: the server's programs are not installed"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    server = kind()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 class OwnPostgreSQL(OwnServer):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import sqlalchemy as sa
 from flask_retort import SQLAlchemy
 from flask_retort.errors import Disconnected
 
-from .servers import OwnMariaDB, OwnPostgreSQL, OwnServer
+from .servers import OwnMariaDB, OwnPostgreSQL, OwnServer, running
 
 THREADS = 6
 
@@ -23,18 +22,8 @@ THREADS = 6
 @pytest.fixture(params=[OwnPostgreSQL, OwnMariaDB], ids=["postgresql", "mariadb"])
 def server(request: pytest.FixtureRequest) -> Iterator[OwnServer]:
     """A running server of the test's own."""
-    kind: type[OwnPostgreSQL] | type[OwnMariaDB] = request.param
-    if kind.programs() is None:
-        reason = f"{kind.__name__}: the server's programs are not installed"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    server = kind()
-    try:
-        server.start()
+    with running(request.param) as server:
         yield server
-    finally:
-        server.remove()
 
 
 class Load:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ import sqlalchemy as sa
 from flask_retort import SQLAlchemy
 from flask_retort.errors import CannotConnect
 
-from .servers import OwnPostgreSQL
+from .servers import OwnPostgreSQL, OwnServer, running
 
 
 class WithPassword(OwnPostgreSQL):
@@ -35,24 +34,15 @@ class WithPassword(OwnPostgreSQL):
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[WithPassword]:
+def server() -> Iterator[OwnServer]:
     """A running server with a password."""
-    if WithPassword.programs() is None:
-        reason = "PostgreSQL's programs are not installed"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    server = WithPassword()
-    try:
-        server.start()
+    with running(WithPassword) as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
 def test_a_wrong_password_is_said_and_not_shown(
-    server: WithPassword, make_app: Any, driver: str
+    server: OwnServer, make_app: Any, driver: str
 ) -> None:
     """The sentence names the cause and the database; neither password is in it or its causes."""
     url = server.url.set(drivername=f"postgresql+{driver}", password="wrong-battery")
@@ -65,5 +55,5 @@ def test_a_wrong_password_is_said_and_not_shown(
     assert f"127.0.0.1:{server.port}/postgres" in str(error)
     while error is not None:
         assert "wrong-battery" not in str(error)
-        assert server.password not in str(error)
+        assert WithPassword.password not in str(error)
         error = error.__cause__
