@@ -9,7 +9,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from flask_retort.config import Config, MySQLConfig, SQLiteConfig
+from flask_retort.config import Config, MigrationsConfig, MySQLConfig, SQLiteConfig
 
 PAGE = Path(__file__).parent / "reference" / "config.md"
 
@@ -43,7 +43,12 @@ def main() -> None:
 
 def page() -> str:
     """The text of the page."""
-    keys = [("Keys", Config), ("`RETORT_SQLITE`", SQLiteConfig), ("`RETORT_MYSQL`", MySQLConfig)]
+    keys = [
+        ("Keys", Config),
+        ("`RETORT_SQLITE`", SQLiteConfig),
+        ("`RETORT_MYSQL`", MySQLConfig),
+        ("`RETORT_MIGRATIONS`", MigrationsConfig),
+    ]
     sections = [f"## {title}\n\n{_definitions(settings)}" for title, settings in keys]
     return "\n".join([INTRODUCTION, *sections])
 

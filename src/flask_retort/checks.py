@@ -72,6 +72,14 @@ def optional_positive(key: str, value: Any) -> int | None:
     return _whole(key, value, 1)
 
 
+def count(key: str, value: Any) -> int:
+    """A whole number of 0 or more."""
+    number = _whole(key, value, 0)
+    if number is None:
+        raise _wrong(key, value, "a whole number of 0 or more")
+    return number
+
+
 def names(key: str, value: Any) -> tuple[str, ...]:
     """A list, tuple or set of texts, as a tuple."""
     given: Collection[Any] = value

@@ -96,6 +96,49 @@ class MySQLConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MigrationsConfig:
+    """What ``RETORT_MIGRATIONS`` may hold: how long ``flask db`` waits, and for what."""
+
+    wait: float = field(
+        default=600.0,
+        metadata=_about(
+            checks.seconds,
+            "Seconds to wait while another process migrates the same database.",
+        ),
+    )
+    lock_timeout: float = field(
+        default=3.0,
+        metadata=_about(
+            checks.seconds,
+            "Seconds a statement of a revision waits for a lock. Whoever comes after it waits as"
+            " long, readers too.",
+        ),
+    )
+    statement_timeout: float = field(
+        default=300.0,
+        metadata=_about(
+            checks.seconds,
+            "Seconds a statement of a revision may take; 0 is no limit. Statements that block"
+            " nobody, such as a concurrent index, have none.",
+        ),
+    )
+    idle_timeout: float = field(
+        default=300.0,
+        metadata=_about(
+            checks.seconds,
+            "Seconds after which the server ends a revision whose process is silent; 0 is never.",
+        ),
+    )
+    retries: int = field(
+        default=5,
+        metadata=_about(
+            checks.count,
+            "How often a revision is tried again that met a lock or a deadlock.",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The configuration of one application, checked, one attribute a key of the same name.
 
@@ -187,6 +230,10 @@ class Config:
     RETORT_MYSQL: MySQLConfig = field(
         default=MySQLConfig(),
         metadata=_about(checks.section(MySQLConfig), "A dict of settings for MySQL and MariaDB."),
+    )
+    RETORT_MIGRATIONS: MigrationsConfig = field(
+        default=MigrationsConfig(),
+        metadata=_about(checks.section(MigrationsConfig), "A dict of settings for flask db."),
     )
     RETORT_MAX_PER_PAGE: int | None = field(
         default=100,
