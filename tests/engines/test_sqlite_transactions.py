@@ -258,6 +258,12 @@ def test_other_cursors_can_be_asked_for(sqlite_file: sa.Engine) -> None:
 # --- read-only databases, unfinished results ----------
 
 
+def test_any_amount_of_space_is_skipped_at_once() -> None:
+    """The time grows with the length of what stands before the first word, not with its square."""
+    assert writes(" " * 100_000 + WRITES[0])
+    assert not writes(" " * 100_000 + "(")
+
+
 def test_a_read_only_database_can_be_read_also_in_a_savepoint(
     sqlite_file: sa.Engine, engine_for: MakeEngine
 ) -> None:

@@ -192,7 +192,7 @@ def primary_code(error: sqlite3.Error) -> int | None:
     return None if code is None else code & 0xFF
 
 
-_SPACE = r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$)|;)*"
+_SPACE = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$)|;)*"
 _FIRST_WORD = re.compile(_SPACE + r"([A-Za-z]+)", re.DOTALL)
 _TOKEN = re.compile(
     r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]"
