@@ -1,4 +1,4 @@
-"""The old import name, each case in a process of its own: it changes what an import means."""
+"""The old import names, each case in a process of its own: it changes what an import means."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ def run(program: str, *, path: Path | None = None) -> str:
 
 @pytest.fixture
 def real_package(tmp_path: Path) -> Path:
-    """A folder with a package of the old name that is not ours."""
-    package = tmp_path / "flask_sqlalchemy"
-    package.mkdir()
-    (package / "__init__.py").write_text("class SQLAlchemy: ...\n")
+    """A folder with packages of the old names that are not ours."""
+    for name, public in {"flask_sqlalchemy": "SQLAlchemy", "flask_migrate": "Migrate"}.items():
+        package = tmp_path / name
+        package.mkdir()
+        (package / "__init__.py").write_text(f"class {public}: ...\n")
     return tmp_path
 
 
@@ -44,10 +45,10 @@ def test_the_old_name_gives_our_class_even_beside_the_real_package(real_package:
         """,
         path=real_package,
     )
-    assert printed == f"{compat.EMULATED_VERSION}\n"
+    assert printed == f"{compat.FLASK_SQLALCHEMY.version}\n"
 
 
-@pytest.mark.parametrize("name", compat._SUBMODULES)
+@pytest.mark.parametrize("name", compat.FLASK_SQLALCHEMY.submodules)
 def test_each_submodule_is_importable_under_the_old_name(name: str) -> None:
     """flask_sqlalchemy.X is flask_retort.X."""
     program = f"""
@@ -110,3 +111,42 @@ def test_it_is_refused_after_the_real_package_was_imported(real_package: Path) -
     assert str(real_package) in printed
     assert "first lines of your application's module" in printed
     assert printed.endswith("True\nFalse\n")
+
+
+def test_the_migrations_answer_to_the_predecessors_name(real_package: Path) -> None:
+    """Every public name of ours, and the command line's module, under flask_migrate."""
+    printed = run(
+        """
+        from flask_retort import compat, migrations
+        compat.install_as_flask_migrate()
+        import flask_migrate
+        import flask_migrate.cli
+        from flask_migrate import Migrate, alembic_version, upgrade
+        assert flask_migrate.cli is migrations.cli
+        assert all(
+            getattr(flask_migrate, name) is getattr(migrations, name)
+            for name in migrations.__all__
+        )
+        assert len(alembic_version) == 3 and Migrate.__module__.startswith("flask_retort")
+        compat.install_as_flask_migrate()
+        print(sys.modules["flask_migrate"] is flask_migrate, flask_migrate.__version__)
+        """,
+        path=real_package,
+    )
+    assert printed == f"True {compat.FLASK_MIGRATE.version}\n"
+
+
+def test_the_migrations_are_refused_after_the_real_package_was_imported(
+    real_package: Path,
+) -> None:
+    """Both predecessors' refusals name their own package and their own call."""
+    printed = run(
+        """
+        import flask_migrate
+        from flask_retort import compat
+        compat.install_as_flask_migrate()
+        """,
+        path=real_package,
+    )
+    assert "The real Flask-Migrate is already imported" in printed
+    assert "install_as_flask_migrate()" in printed

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from .compat import install_as_flask_sqlalchemy
+from typing import TYPE_CHECKING, Any
+
+from .compat import install_as_flask_migrate, install_as_flask_sqlalchemy
 from .errors import RetortWarning
 from .extension import SQLAlchemy
 
-__all__ = ["RetortWarning", "SQLAlchemy", "install_as_flask_sqlalchemy"]
+if TYPE_CHECKING:
+    from .migrations import Migrate
+
+__all__ = [
+    "Migrate",
+    "RetortWarning",
+    "SQLAlchemy",
+    "install_as_flask_migrate",
+    "install_as_flask_sqlalchemy",
+]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """``Migrate``, imported at first use: an application without migrations needs no Alembic."""
+    if name != "Migrate":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .migrations import Migrate
+
+    return Migrate

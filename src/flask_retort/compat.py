@@ -1,28 +1,53 @@
-"""The old import name, for third-party extensions that ask for ``flask_sqlalchemy``."""
+"""The old import names, for code and extensions that ask for our predecessors."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from .errors import ConfigurationError
 
-OLD_NAME = "flask_sqlalchemy"
-EMULATED_VERSION = "3.1.1"
-"""Version of the predecessor whose documented behaviour is followed."""
 
-_SUBMODULES = (
-    "cli",
-    "extension",
-    "model",
-    "pagination",
-    "query",
-    "record_queries",
-    "session",
-    "table",
-    "track_modifications",
+@dataclass(frozen=True)
+class Predecessor:
+    """A package whose import name may stand for a part of this one."""
+
+    name: str
+    title: str
+    version: str
+    """The release whose documented behaviour is followed."""
+    here: str
+    """The module of ours whose public names it gets."""
+    submodules: tuple[str, ...]
+    """Modules of the same names there and here."""
+
+
+FLASK_SQLALCHEMY = Predecessor(
+    name="flask_sqlalchemy",
+    title="Flask-SQLAlchemy",
+    version="3.1.1",
+    here="flask_retort",
+    submodules=(
+        "cli",
+        "extension",
+        "model",
+        "pagination",
+        "query",
+        "record_queries",
+        "session",
+        "table",
+        "track_modifications",
+    ),
+)
+FLASK_MIGRATE = Predecessor(
+    name="flask_migrate",
+    title="Flask-Migrate",
+    version="4.1.0",
+    here="flask_retort.migrations",
+    submodules=("cli",),
 )
 
 
@@ -36,36 +61,52 @@ def install_as_flask_sqlalchemy() -> None:
     :raises flask_retort.errors.ConfigurationError: the real Flask-SQLAlchemy was imported before;
         two packages under one name would each see half of the objects.
     """
-    present = sys.modules.get(OLD_NAME)
+    _install(FLASK_SQLALCHEMY, ["SQLAlchemy"])
+
+
+def install_as_flask_migrate() -> None:
+    """Make ``import flask_migrate`` and ``flask_migrate.cli`` mean our migrations, in this process.
+
+    Call it before anything imports the old name: at the top of the module that makes the
+    application. ``from flask_migrate import Migrate, upgrade`` then needs no change. Calling it
+    again does nothing.
+
+    :raises flask_retort.errors.ConfigurationError: the real Flask-Migrate was imported before.
+    """
+    _install(FLASK_MIGRATE, None)
+
+
+def _install(old: Predecessor, names: list[str] | None) -> None:
+    """Put the alias into ``sys.modules``, with these names of ours, or with all public ones."""
+    present = sys.modules.get(old.name)
     if isinstance(present, _Alias):
         return
     if present is not None:
         raise ConfigurationError(
-            f"The real Flask-SQLAlchemy is already imported (from {_origin(present)}), so"
-            f" '{OLD_NAME}' cannot stand for Flask-Retort any more. Call"
-            " install_as_flask_sqlalchemy() before the first import of an extension that uses it:"
+            f"The real {old.title} is already imported (from {_origin(present)}), so"
+            f" '{old.name}' cannot stand for Flask-Retort any more. Call"
+            f" install_as_{old.name}() before the first import of an extension that uses it:"
             " in the first lines of your application's module."
         )
-    alias = _Alias(OLD_NAME, "Flask-Retort under the import name of its predecessor.")
-    for name in _SUBMODULES:
-        module = importlib.import_module(f"{__package__}.{name}")
+    here = importlib.import_module(old.here)
+    alias = _Alias(old, {name: getattr(here, name) for name in names or here.__all__})
+    for name in old.submodules:
+        module = importlib.import_module(f"{old.here}.{name}")
         setattr(alias, name, module)
-        sys.modules[f"{OLD_NAME}.{name}"] = module
-    sys.modules[OLD_NAME] = alias
+        sys.modules[f"{old.name}.{name}"] = module
+    sys.modules[old.name] = alias
 
 
 class _Alias(ModuleType):
-    """The module object under the old name."""
+    """The module object under an old name."""
 
-    def __init__(self, name: str, doc: str) -> None:
-        super().__init__(name, doc)
-        from .extension import SQLAlchemy
-
-        self.__spec__ = ModuleSpec(name, loader=None, is_package=True)
+    def __init__(self, old: Predecessor, public: dict[str, object]) -> None:
+        super().__init__(old.name, f"Flask-Retort under the import name of {old.title}.")
+        self.__spec__ = ModuleSpec(old.name, loader=None, is_package=True)
         self.__path__ = []
-        self.__version__ = EMULATED_VERSION
-        self.__all__ = ["SQLAlchemy"]
-        self.SQLAlchemy = SQLAlchemy
+        self.__version__ = old.version
+        self.__all__ = list(public)
+        vars(self).update(public)
 
 
 def _origin(module: ModuleType) -> str:
