@@ -27,7 +27,10 @@ autodoc_preserve_defaults = True
 # Names of other projects and type variables: resolving them would need their inventories from the
 # network. Our own names must resolve.
 nitpick_ignore_regex = [
-    ("py:.*", r"(sa|sqlalchemy|orm|exc|flask|werkzeug|blinker|click|collections|typing)\..*"),
+    (
+        "py:.*",
+        r"(sa|sqlalchemy|alembic|orm|exc|flask|werkzeug|blinker|click|collections|os|pathlib|typing)\..*",
+    ),
     ("py:.*", r"(Flask|URL|Engine|MetaData|Select|RelationshipProperty|ScopedRegistry|Mapping)"),
     ("py:(class|obj)", r"(flask_retort\.\w+\.)?[A-Z]"),
     ("py:class", r"(Any|Callable|Iterator|Sequence|Self|NoReturn|types\.EllipsisType)"),
