@@ -11,10 +11,11 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
+from flask_retort.migrations.progress import silent
 from shop import config, create_app
 from shop.cdnow import wheel
 from shop.db import db
-from shop.services.schema import create_schema
+from shop.services import schema
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +31,7 @@ def app(database_url: sa.URL) -> Iterator[Flask]:
     """A shop with empty tables."""
     app = create_app(config.Testing(database_url))
     with app.app_context():
-        create_schema()
+        schema.upgrade(silent)
     yield app
     with app.app_context():
         db.engine.dispose()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from flask import Flask
 
 from flask_retort.errors import ConfigurationError
+from flask_retort.migrations import Migrate
 from shop import api, cli, config
 from shop.db import db
 from shop.errors import ShopError
@@ -27,6 +29,8 @@ def create_app(configuration: config.Configuration | None = None) -> Flask:
         db.init_app(app)
     except ConfigurationError as error:
         raise ShopError(str(error)) from error
+    # Beside the code, so that an installed shop can bring its database up to date.
+    Migrate(app, db, directory=Path(app.root_path) / "migrations")
     api.init_app(app)
     cli.init_app(app)
     return app

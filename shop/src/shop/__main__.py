@@ -13,6 +13,7 @@ import click
 from flask import Flask
 from werkzeug.serving import make_server
 
+from flask_retort.migrations.report import TextReport
 from shop import create_app
 from shop.cli import file_option, import_cdnow
 from shop.config import Development, Production
@@ -28,7 +29,7 @@ from shop.services import schema
 @click.option("--no-serve", is_flag=True, help="Set the database up, and end.")
 @file_option
 def main(host: str, port: int, production: bool, no_serve: bool, file: Path | None) -> None:
-    """Create the schema, import real purchases into an empty database, and serve the shop.
+    """Upgrade the database, import real purchases into an empty one, and serve the shop.
 
     SHOP_DATABASE_URL names the database; without it, it is a SQLite file in the instance folder.
     """
@@ -64,12 +65,20 @@ def _bind(host: str, port: int) -> socket.socket:
 
 def _set_up(file: Path | None) -> None:
     click.echo(f"Database: {schema.shown(db.engine.url)}")
-    schema.create_schema()
+    _upgrade()
     if schema.is_empty():
         import_cdnow(file)
     db.session.remove()
     # Server processes open connections of their own.
     db.engine.dispose()
+
+
+def _upgrade() -> None:
+    report = TextReport(sys.stdout, goal="head")
+    try:
+        schema.upgrade(report)
+    finally:
+        report.close()
 
 
 def _say_where_to_look(listening: socket.socket) -> None:

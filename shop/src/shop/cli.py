@@ -1,4 +1,4 @@
-"""The shop's commands: ``flask --app shop create-db`` and ``flask --app shop import-cdnow``."""
+"""The shop's command: ``flask --app shop import-cdnow``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from flask.cli import with_appcontext
 
 from shop.cdnow import purchases, wheel
 from shop.cdnow.purchases import Survey
-from shop.services import cdnow_import, schema
+from shop.services import cdnow_import
+from shop.services.cdnow_import import AlreadyImportedError
 
 file_option = click.option(
     "--file",
@@ -24,17 +25,8 @@ file_option = click.option(
 
 
 def init_app(app: Flask) -> None:
-    """Put the commands on ``flask``."""
-    app.cli.add_command(create_db)
+    """Put the command on ``flask``."""
     app.cli.add_command(import_cdnow_command)
-
-
-@click.command("create-db")
-@with_appcontext
-def create_db() -> None:
-    """Create the tables that do not exist yet."""
-    schema.create_schema()
-    click.echo("The tables are there.")
 
 
 @click.command("import-cdnow")
@@ -50,7 +42,7 @@ def import_cdnow(file: Path | None) -> None:
 
     :param file: the wheel or text file; without it the pinned wheel, from the instance folder or
         downloaded into it.
-    :raises ShopError: no file, bad lines, or another import meanwhile; nothing is written then.
+    :raises ShopError: no file or bad lines; nothing is written then.
     """
     if cdnow_import.is_imported():
         click.echo("The CDNOW purchases are in the database already: nothing to do.")
@@ -59,8 +51,12 @@ def import_cdnow(file: Path | None) -> None:
     start = time.perf_counter()
     with wheel.open_lines(path) as lines:
         survey = purchases.survey(lines)
-    with wheel.open_lines(path) as lines, _progress(survey.purchases) as on_progress:
-        cdnow_import.import_purchases(survey, purchases.read(lines), on_progress)
+    try:
+        with wheel.open_lines(path) as lines, _progress(survey.purchases) as on_progress:
+            cdnow_import.import_purchases(survey, purchases.read(lines), on_progress)
+    except AlreadyImportedError as error:
+        click.echo(error.message)
+        return
     click.echo(_summary(survey, time.perf_counter() - start))
 
 

@@ -8,13 +8,18 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import pytest
 import sqlalchemy as sa
+
+FIRST = "fc501b7699a5"
+"""The revision that an empty database begins with."""
 
 
 def environment(url: sa.URL | str) -> dict[str, str]:
@@ -89,6 +94,83 @@ def test_no_serve_sets_up_and_ends(database_url: sa.URL, sample: Path) -> None:
     assert "http://" not in done.stdout
 
 
+def test_many_start_at_once(database_url: sa.URL, sample: Path) -> None:
+    """Of several shops started on an empty database one makes the tables, and all come up."""
+    command = [sys.executable, "-m", "shop", "--no-serve", "--file", str(sample)]
+    started = [
+        subprocess.Popen(
+            command,
+            env=environment(database_url),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    ended = [(*process.communicate(timeout=60), process.returncode) for process in started]
+    assert [code for _, _, code in ended] == [0] * 4, ended
+    assert sum(f"upgrade {FIRST}" in out for out, _, _ in ended) == 1
+    assert sum("Imported 300 purchases" in out for out, _, _ in ended) == 1
+
+
+def test_workers_that_upgrade_come_up_together(
+    database_url: sa.URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four workers of gunicorn that each upgrade an empty database as they load all serve."""
+    tmp_path.joinpath("wsgi.py").write_text(
+        "import os\n"
+        "from flask_retort.migrations import upgrade\n"
+        "from shop import create_app\n"
+        "app = create_app()\n"
+        "with app.app_context():\n"
+        "    applied = upgrade()\n"
+        "@app.get('/applied')\n"
+        "def by_whom():\n"
+        "    return {str(os.getpid()): applied}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = "http://{}:{}/applied".format(*listening.getsockname())
+        place = listening.fileno()
+        command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{place}", "--workers", "4"]
+        with subprocess.Popen(
+            [*command, "wsgi:app"],
+            env=environment(database_url),
+            pass_fds=[place],
+            stderr=subprocess.PIPE,
+        ) as server:
+            try:
+                applied = answers_of(address, 4)
+            finally:
+                server.terminate()
+                _, said = server.communicate(timeout=30)
+    assert b"Exception in worker" not in said
+    assert sorted(applied.values()) == [0, 0, 0, 1]
+
+
+def answers_of(address: str, workers: int) -> dict[str, int]:
+    """What so many workers say, each of which answers for itself."""
+    found: dict[str, int] = {}
+    deadline = time.monotonic() + 60
+    while len(found) < workers:
+        assert time.monotonic() < deadline, found
+        found.update(get(address))
+    return found
+
+
+def test_a_newer_database_is_one_sentence(database_url: sa.URL, sample: Path) -> None:
+    """A database that a newer shop has upgraded is refused with the reason."""
+    assert run(database_url, "--no-serve", "--file", str(sample)).returncode == 0
+    engine = sa.create_engine(database_url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = 'f00dfeedf00d'"))
+    done = run(database_url, "--no-serve")
+    assert done.returncode == 1
+    assert "f00dfeedf00d" in done.stderr
+    assert done.stderr.endswith("[retort:database-ahead]\n")
+    assert "Traceback" not in done.stderr
+
+
 def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
     """A port in use is named, before anything is imported."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -118,7 +200,8 @@ def test_a_server_that_is_away_is_one_sentence() -> None:
     done = run("postgresql+psycopg://shop:s3cret@127.0.0.1:1/shop", "--no-serve")
     assert done.returncode == 1
     assert done.stderr.startswith(
-        "Error: The tables can't be created in postgresql+psycopg://shop:"
+        "Error: Can't connect to the default database, postgresql+psycopg"
     )
+    assert done.stderr.count("\n") == 1
     assert "s3cret" not in done.stderr + done.stdout
     assert "Traceback" not in done.stderr

@@ -24,6 +24,10 @@ T = TypeVar("T")
 Row = Mapping[str, Any]
 
 
+class AlreadyImportedError(ShopError):
+    """Another process has imported the purchases since this one looked."""
+
+
 def is_imported() -> bool:
     """Whether the purchases are in the database already."""
     return db.session.scalar(select(DataImport.id).where(DataImport.name == NAME)) is not None
@@ -42,7 +46,7 @@ def import_purchases(
     :param survey: what the file holds.
     :param purchases: the same file, read again.
     :param on_progress: called after each chunk with the number of purchases in it.
-    :raises ShopError: another process imported them meanwhile.
+    :raises AlreadyImportedError: another process did; nothing is written then.
     """
     try:
         _claim()
@@ -62,7 +66,9 @@ def _claim() -> None:
     try:
         _insert(DataImport, [{"name": NAME, "imported_at": dt.datetime.now(dt.UTC)}])
     except IntegrityError:
-        raise ShopError("Another process has imported the CDNOW purchases meanwhile.") from None
+        raise AlreadyImportedError(
+            "Another process has imported the CDNOW purchases meanwhile."
+        ) from None
 
 
 def _insert_users(customers: Iterable[str]) -> dict[str, int]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from sqlalchemy import URL, NullPool, create_engine, select, text
 from sqlalchemy.exc import DBAPIError
 
+from flask_retort import migrations
+from flask_retort.errors import CannotConnect, RetortError
+from flask_retort.migrations.progress import Report
 from shop.db import db
 from shop.errors import ShopError
 from shop.models import Product, User
@@ -26,15 +29,19 @@ _SERVERS = {
 _PORTS = {"postgresql": 5432, "mysql": 3306}
 
 
-def create_schema() -> None:
-    """Create the tables that are absent; existing ones stay as they are.
+def upgrade(report: Report) -> None:
+    """Bring the database to the newest revision. Waits while another process does the same.
 
-    :raises ShopError: the server does not know the database, can't be reached or refuses.
+    :param report: is told of each revision.
+    :raises ShopError: the server does not know the database, can't be reached or refuses, or a
+        revision fails.
     """
     try:
-        db.create_all()
-    except DBAPIError as error:
-        raise ShopError(_refusal(db.engine.url, error)) from error
+        migrations.upgrade(report=report)
+    except CannotConnect as error:
+        raise ShopError(_missing(db.engine.url) or str(error)) from error
+    except RetortError as error:
+        raise ShopError(str(error)) from error
 
 
 def is_empty() -> bool:
@@ -47,18 +54,18 @@ def shown(url: URL) -> str:
     return url.set(query={}).render_as_string(hide_password=True)
 
 
-def _refusal(url: URL, error: DBAPIError) -> str:
+def _missing(url: URL) -> str | None:
+    """What to do where the server answers and has no such database."""
     backend = _backend(url)
-    if backend is not None and _is_missing(url, backend):
-        command = _SERVERS[backend][2].format(
-            host=url.host or "127.0.0.1",
-            port=url.port or _PORTS[backend],
-            user=url.username or "USER",
-            name=url.database,
-        )
-        return f"There is no database {url.database!r} on {url.host}. Create it: {command}"
-    reason = " ".join(str(error.orig).split())
-    return f"The tables can't be created in {shown(url)}: {reason}"
+    if backend is None or not _is_missing(url, backend):
+        return None
+    command = _SERVERS[backend][2].format(
+        host=url.host or "127.0.0.1",
+        port=url.port or _PORTS[backend],
+        user=url.username or "USER",
+        name=url.database,
+    )
+    return f"There is no database {url.database!r} on {url.host}. Create it: {command}"
 
 
 def _is_missing(url: URL, backend: str) -> bool:
