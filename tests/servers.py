@@ -60,14 +60,14 @@ def mysql_server() -> sa.URL:
 @pytest.fixture
 def postgresql_url(postgresql_server: sa.URL) -> Iterator[sa.URL]:
     """The URL of an empty PostgreSQL database that is dropped after the test."""
-    with _database(postgresql_server, "DROP DATABASE {name} WITH (FORCE)") as url:
+    with new_database(postgresql_server, "DROP DATABASE {name} WITH (FORCE)") as url:
         yield url
 
 
 @pytest.fixture
 def mysql_url(mysql_server: sa.URL) -> Iterator[sa.URL]:
     """The URL of an empty MariaDB database that is dropped after the test."""
-    with _database(mysql_server, "DROP DATABASE {name}") as url:
+    with new_database(mysql_server, "DROP DATABASE {name}") as url:
         yield url
 
 
@@ -88,7 +88,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> sa.URL:
 
 
 @contextmanager
-def _database(server: sa.URL, drop: str) -> Iterator[sa.URL]:
+def new_database(server: sa.URL, drop: str) -> Iterator[sa.URL]:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     name = f"retort_test_{os.getpid()}_{worker}_{next(_number)}"
     _execute(server, f"CREATE DATABASE {name}")
