@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import LoaderCriteriaOption
+from sqlalchemy.schema import CreateTableAs
 
 from .errors import RetortWarning
 
@@ -52,6 +53,25 @@ def parts_of(clause: Any) -> list[Any]:
         *select._order_by_clauses,
         *select._independent_ctes,
     ]
+
+
+def type_variants(type_: Any) -> Mapping[str, Any]:
+    """What ``with_variant()`` has said of a type, by the dialect's name; it is only written."""
+    variants: Mapping[str, Any] = getattr(type_, "_variant_mapping", {})
+    return variants
+
+
+def set_type_variants(type_: Any, variants: Mapping[str, Any]) -> None:
+    """Replace them, which ``with_variant()`` does for one that is not there yet only."""
+    type_._variant_mapping = dict(variants)
+
+
+def is_made_from_select(table: Any) -> bool:
+    """Whether a table of a metadata is a view, or is filled from a SELECT as it is created.
+
+    SQLAlchemy tells of views only, by ``is_view``.
+    """
+    return table.is_view or isinstance(getattr(table, "_creator_ddl", None), CreateTableAs)
 
 
 def has_joins(statement: Any) -> bool:

@@ -104,6 +104,11 @@ def translate(engine: sa.Engine, bind_key: str | None, connect_args: Mapping[str
     event.listen(engine, "handle_error", handle)
 
 
+def said_by_driver(engine: sa.Engine, error: BaseException) -> str:
+    """A driver's message in one line, without the password of the engine's URL."""
+    return _without_secrets(error, _secrets(engine, {}))
+
+
 def _cannot_connect(place: str, said: str) -> str:
     cause, remedy = next(
         ((cause, remedy) for pattern, cause, remedy in CAUSES if re.search(pattern, said, re.I)),

@@ -7,9 +7,11 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, cast
 
 import sqlalchemy as sa
-from alembic.operations import Operations
+from alembic.autogenerate import render
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations import Operations, ops
 from alembic.runtime.migration import HeadMaintainer, MigrationContext
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 
 
 class Step(Protocol):
@@ -93,3 +95,19 @@ def current_context(context: MigrationContext) -> Generator[None]:
     finally:
         if environment is not None:
             environment._migration_context = before
+
+
+def mark_current(script: Script, is_current: bool) -> None:
+    """Let Alembic's line about a revision say whether the database is at it."""
+    script._db_current_indicator = is_current
+
+
+def rendered_type(type_: Any, context: AutogenContext) -> str:
+    """A type as a script writes it; no public function takes a type alone."""
+    write: Callable[..., str] = cast(Any, render)._repr_type
+    return write(type_, context)
+
+
+def knows_what_it_drops(op: ops.DropConstraintOp) -> bool:
+    """Whether the operation still has the constraint, from which a name can be made."""
+    return op._reverse is not None

@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from alembic.runtime.migration import MigrationContext
-from alembic.script import Script
 
 from flask_retort.checks import masked
 from flask_retort.errors import MigrationError
 
+from . import _alembic
 from .bindings import DEFAULT
 from .project import Project
 from .status import DatabaseStatus, database_status, is_missing_file, status_of_nothing
@@ -62,7 +62,7 @@ def _put_range(
     currents: Collection[str],
 ) -> None:
     for script in project.walk(base, head):
-        _mark_current(script, script.revision in currents)
+        _alembic.mark_current(script, script.revision in currents)
         put(
             script.cmd_format(
                 verbose=verbose, include_branches=True, include_doc=True, include_parents=True
@@ -128,8 +128,3 @@ def statuses(project: Project) -> list[DatabaseStatus]:
 
     project.run(look, check_known=False)
     return list(found.values())
-
-
-def _mark_current(script: Script, is_current: bool) -> None:
-    # Not public, but the only way to let Alembic's lines say "(current)".
-    script._db_current_indicator = is_current

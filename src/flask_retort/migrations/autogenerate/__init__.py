@@ -10,8 +10,8 @@ from typing import Any, TypeGuard
 import sqlalchemy as sa
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy.schema import CreateTableAs
 
+from flask_retort._sa_compat import is_made_from_select
 from flask_retort.migrations.runner.journal import journal_name
 
 from .compared_types import differ
@@ -69,12 +69,7 @@ def _is_compared(
     A view, and a table that is filled from a SELECT as it is created, belong to the metadata but
     are made by statements of their own; nor are they dropped where the database has them.
     """
-    return not (_is_table(item) and not reflected and _is_made_from_select(item))
-
-
-def _is_made_from_select(table: sa.Table) -> bool:
-    # SQLAlchemy tells of views only; there is no public name for the statement that creates.
-    return table.is_view or isinstance(getattr(table, "_creator_ddl", None), CreateTableAs)
+    return not (_is_table(item) and not reflected and is_made_from_select(item))
 
 
 def _is_table(item: object) -> TypeGuard[sa.Table]:
@@ -135,7 +130,7 @@ def _complete(script: ops.MigrationScript, context: MigrationContext) -> None:
         keep_flags(container)
         name_all(container, checks_of_types=not _has_convention_for_checks(context))
         arrange(container, circles=alters)
-    manage(upgrade, downgrade, [t for t in _tables(context) if not _is_made_from_select(t)])
+    manage(upgrade, downgrade, [t for t in _tables(context) if not is_made_from_select(t)])
 
 
 def _writes_differences(context: MigrationContext) -> bool:

@@ -12,6 +12,8 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from sqlalchemy.sql.elements import conv
 
+from flask_retort.migrations._alembic import knows_what_it_drops
+
 LONGEST = 63
 """Bytes of a name that every engine takes: PostgreSQL cuts at 63, MariaDB refuses over 64."""
 
@@ -132,7 +134,7 @@ def _drops_nameless(change: ops.ModifyTableOps) -> bool:
 
 
 def _name_dropped(op: ops.DropConstraintOp) -> None:
-    if op.constraint_name is None and op._reverse is not None:
+    if op.constraint_name is None and knows_what_it_drops(op):
         op.constraint_name = constraint_name(op.to_constraint())
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -19,6 +19,8 @@ from alembic.operations import ops
 from sqlalchemy.dialects import mysql
 from sqlalchemy.dialects.postgresql import CreateEnumType, DropEnumType
 from sqlalchemy.dialects.postgresql.base import PGDialect
+
+from flask_retort._sa_compat import set_type_variants, type_variants
 
 Type = sa.types.TypeEngine[Any]
 Key = tuple[str | None, str]
@@ -120,13 +122,13 @@ def _create_with_table(op: ops.CreateTableOp, pending: dict[Key, sa.Enum]) -> No
 
 
 def _without_creation(type_: Any) -> Any:
-    variants = _variants(type_)
+    variants = type_variants(type_)
     if isinstance(type_, sa.types.TypeDecorator) and "postgresql" not in variants:
         return _without_creation(type_.load_dialect_impl(_POSTGRESQL))
     changed: Any = _lasting(type_)
     if "postgresql" in variants:
         native = _without_creation(variants["postgresql"])
-        changed._variant_mapping = {**variants, "postgresql": native}
+        set_type_variants(changed, {**variants, "postgresql": native})
     elif isinstance(type_, sa.ARRAY):
         changed.item_type = _without_creation(changed.item_type)
     else:
@@ -183,23 +185,18 @@ def _of(
 
 def _enum(type_: Type) -> sa.Enum | None:
     """The type to create in PostgreSQL for a column of this type, if one is needed."""
-    used = _variants(type_).get("postgresql", type_)
+    used: Type = type_variants(type_).get("postgresql", type_)
     match used:
         case sa.types.TypeDecorator():
             return _enum(used.load_dialect_impl(_POSTGRESQL))
         case sa.ARRAY():
-            return _enum(used.item_type)
+            return _enum(cast(Any, used).item_type)
         case mysql.ENUM():
             return None
         case sa.Enum():
             return used if used.native_enum and used.name and used.create_type else None
         case _:
             return None
-
-
-def _variants(type_: Type) -> Mapping[str, Type]:
-    """What ``with_variant()`` has said, for which SQLAlchemy has no public name."""
-    return getattr(type_, "_variant_mapping", {})
 
 
 def _key(enum: sa.Enum) -> Key:

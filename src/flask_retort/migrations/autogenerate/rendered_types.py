@@ -8,17 +8,18 @@ A type that nothing but its own class can put into words is imported.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any, TypeGuard, cast
 
 import sqlalchemy as sa
-from alembic.autogenerate import render as alembic_render
 from alembic.autogenerate.api import AutogenContext
 from alembic.ddl.postgresql import PostgresqlImpl
 from sqlalchemy import exc
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.dialects.mysql.mariadb import MariaDBDialect
+
+from flask_retort._sa_compat import type_variants
+from flask_retort.migrations._alembic import rendered_type
 
 Type = sa.types.TypeEngine[Any]
 Decorator = sa.types.TypeDecorator[Any]
@@ -76,9 +77,7 @@ def _as_stored(item: Decorator, context: AutogenContext) -> str:
 
 
 def _text(type_: Type, context: AutogenContext) -> str:
-    # No public function takes a type alone.
-    write: Callable[..., str] = cast(Any, alembic_render)._repr_type
-    return write(_public(type_), context)
+    return rendered_type(_public(type_), context)
 
 
 def _variants(item: Decorator) -> dict[str, Type]:
@@ -89,8 +88,7 @@ def _variants(item: Decorator) -> dict[str, Type]:
         definition = _definition(stored, dialect)
         if definition is not None and definition != _definition(item.impl_instance, dialect):
             variants[dialect.name] = stored
-    # What the user's own with_variant() says is stronger; SQLAlchemy has no public name for it.
-    return {**variants, **getattr(item, "_variant_mapping", {})}
+    return {**variants, **type_variants(item)}  # the user's own with_variant() is stronger
 
 
 def _definition(type_: Type, dialect: sa.Dialect) -> str | None:

@@ -37,7 +37,7 @@ def connect_aside(engine: sa.Engine) -> sa.Connection:
 
 
 def _message(engine: sa.Engine, error: BaseException) -> str:
-    said = failures._without_secrets(error, failures._secrets(engine, {}))
+    said = failures.said_by_driver(engine, error)
     return (
         f"Can't open another connection to {masked(engine.url)} beside the one that migrates: the"
         f" driver says {said!r}. It holds the lock that keeps two runs apart. Usually the server,"
