@@ -200,7 +200,7 @@ def _reported(as_json: bool, sql: bool, bind: str | None, goal: str) -> Generato
 
 def _databases(bind: str | None) -> list[str]:
     """The bind keys among which a line has to say which it is about."""
-    db = opening._registered().db or current_app.extensions.get("sqlalchemy")
+    db = opening.registered().db or current_app.extensions.get("sqlalchemy")
     engines: Iterable[str | None] = getattr(db, "engines", ())
     return [""] if bind is not None else [key or "" for key in engines]
 
@@ -209,7 +209,7 @@ def _settings(patience: Mapping[str, float | None]) -> MigrationsConfig | None:
     """The application's settings with these in place of its own; None where none is given."""
     given: dict[str, Any] = {name: value for name, value in patience.items() if value is not None}
     config: Any = current_app.config
-    settings = opening._settings(config.get("RETORT_MIGRATIONS"))
+    settings = opening.settings_of(config.get("RETORT_MIGRATIONS"))
     return replace(settings, **given) if given else None
 
 

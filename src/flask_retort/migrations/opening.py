@@ -23,14 +23,13 @@ if TYPE_CHECKING:
     from .extension import Registered
 
 Directory = str | os.PathLike[str]
-ENVIRONMENT_VARIABLE = "FLASK_DB_DIRECTORY"
 _SYMBOLIC = re.compile(r"(heads?|base|current|[+-]\d+)$")
 
 
 def folder_names(directory: Directory | None) -> list[str]:
     """The folders of the application, or only the one that is named."""
     named = _named(directory)
-    return [named] if named else list(dict.fromkeys(_registered().directories.values()))
+    return [named] if named else list(dict.fromkeys(registered().directories.values()))
 
 
 def open_projects(
@@ -42,9 +41,9 @@ def open_projects(
     :param bind: only this database.
     :param options: attributes of ``config.cmd_opts``.
     """
-    registered = _registered()
+    found = registered()
     config = cast("Mapping[str, Any]", current_app.config)
-    db = registered.db or current_app.extensions.get("sqlalchemy")
+    db = found.db or current_app.extensions.get("sqlalchemy")
     if db is None:
         raise MigrationError(
             f"Migrate does not know the database of the application '{current_app.name}'. Pass it:"
@@ -53,19 +52,19 @@ def open_projects(
     known = bindings(db, config.get("SQLALCHEMY_BINDS") or {})
     surroundings = Surroundings(
         known=known,
-        configure_args=registered.configure_args,
-        settings=_settings(config.get("RETORT_MIGRATIONS")),
+        configure_args=found.configure_args,
+        settings=settings_of(config.get("RETORT_MIGRATIONS")),
         bind=None if bind is None else resolved(bind, known),
     )
-    found = histories(
-        registered.directories,
+    opened = histories(
+        found.directories,
         known,
         directory=_named(directory),
-        is_mapping=registered.is_mapping,
+        is_mapping=found.is_mapping,
         bind=bind,
     )
-    configured: Callable[[Config], Config] = registered.migrate.call_configure_callbacks
-    return [open_project(one, surroundings, configured, x_arg, **options) for one in found]
+    configured: Callable[[Config], Config] = found.migrate.call_configure_callbacks
+    return [open_project(one, surroundings, configured, x_arg, **options) for one in opened]
 
 
 def with_revision(projects: Sequence[Project], revisions: str | Sequence[str]) -> list[Project]:
@@ -100,26 +99,30 @@ def only_one(projects: Sequence[Project]) -> Project:
     )
 
 
-def _registered() -> Registered:
+def registered() -> Registered:
+    """What ``Migrate`` has noted of the current application.
+
+    :raises MigrationError: it has no migrations.
+    """
     if not has_app_context():
         raise NoAppContext(
             "Working outside of application context: migrations are those of an application, and"
             " none is active here. Put the call into a block: with app.app_context(): upgrade()."
         )
-    registered: Any = current_app.extensions.get("migrate")
-    if registered is None:
+    found: Any = current_app.extensions.get("migrate")
+    if found is None:
         raise MigrationError(
             f"The application '{current_app.name}' has no migrations. Add, where it is made:"
             " from flask_retort.migrations import Migrate; Migrate(app, db)."
         )
-    return registered  # type: ignore[no-any-return] # extensions hold anything
+    return found  # type: ignore[no-any-return] # extensions hold anything
 
 
 def _named(directory: Directory | None) -> str | None:
-    name = os.fspath(directory) if directory is not None else os.environ.get(ENVIRONMENT_VARIABLE)
-    return name or None
+    return os.fspath(directory) or None if directory is not None else None
 
 
-def _settings(given: Any) -> MigrationsConfig:
+def settings_of(given: Any) -> MigrationsConfig:
+    """The value of ``RETORT_MIGRATIONS``, checked."""
     settings: MigrationsConfig = checks.section(MigrationsConfig)("RETORT_MIGRATIONS", given)
     return settings

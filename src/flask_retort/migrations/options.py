@@ -30,7 +30,7 @@ def _x(**kwargs: Any) -> Decorator[Any]:
 
 
 directory_option = _directory(callback=_own_or_groups)
-group_directory_option = _directory()
+group_directory_option = _directory(envvar="FLASK_DB_DIRECTORY")
 group_x_option = _x()
 x_option = _x(callback=_own_or_groups)
 message_option = click.option("-m", "--message", default=None, help="Revision message")
