@@ -188,6 +188,9 @@ def test_a_missing_permission_is_named(postgresql_url: sa.URL, history: History)
     try:
         with pytest.raises(NotAllowed, match=r"may not do that.*permission denied"):
             migrate(reader, history)
+        migrate(owner, history)
+        with pytest.raises(NotAllowed, match=r"alembic_version of the default .* can't be read"):
+            migrate(reader, history)
     finally:
         reader.dispose()
         with owner.begin() as connection:

@@ -101,8 +101,13 @@ class Database:
             raise failures.half_done(left, self.name)
 
     def _read(self) -> None:
-        self.heads = self._context.get_current_heads()
-        self._left = self._journal.read()
+        try:
+            self.heads = self._context.get_current_heads()
+            self._left = self._journal.read()
+        except exc.DBAPIError as error:
+            if self._backend.is_denied(error):
+                raise failures.denied(error, self._table.fullname, self.name) from error
+            raise
         self._connection.rollback()
 
     def _check_known(self) -> None:

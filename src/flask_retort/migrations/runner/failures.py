@@ -32,6 +32,14 @@ def ahead(head: str, database: str) -> DatabaseAhead:
     )
 
 
+def denied(error: exc.DBAPIError, table: str, database: str) -> NotAllowed:
+    """The version table or the journal may not be read."""
+    return NotAllowed(
+        f"The table {table} of {_named(database)} can't be read, the driver says {_said(error)!r}."
+        " Grant the permission, or run 'flask db' with a user that has it."
+    )
+
+
 def half_done(left: Mark, database: str) -> HalfDone:
     """Something else has to be finished first."""
     way = "downgrade" if left.downgrade else "upgrade"
