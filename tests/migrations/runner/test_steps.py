@@ -152,10 +152,13 @@ def test_killed_at_any_statement_the_next_run_makes_it_whole(
     expected = contents(engine)
     engine.dispose()
     assert expected != first
-    for number in range(1, total):
+    # With a server, each moment has every second statement: the other moment lies close to it.
+    first_one, step = (
+        (1, 1) if database_url.get_backend_name() == "sqlite" else (1 + (moment == "after"), 2)
+    )
+    for number in range(first_one, total, step):
         reset()
-        only_first = History(history.folder)
-        _migrate_to(database_url, only_first, "r1")
+        _migrate_to(database_url, history, "r1")
         _killed_at(database_url, history, number, moment, False)
         if kind == "plain" and database_url.get_backend_name() != "mysql":
             found = _seen(database_url)
