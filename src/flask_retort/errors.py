@@ -182,6 +182,12 @@ class ChangedRevision(MigrationError):  # noqa: N818 - names the state
     code = "changed-revision"
 
 
+class CannotResume(MigrationError):  # noqa: N818 - names the state
+    """A revision that has run in part asks for what only the earlier run knew."""
+
+    code = "cannot-resume"
+
+
 class RunnerBusy(MigrationError):  # noqa: N818 - names the state
     """Another process migrates the database, for longer than one may wait."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +13,7 @@ import sqlalchemy as sa
 from tests.migrations.scripts import QUICK, History, contents, engine_for, migrate, work
 
 from flask_retort.config import MigrationsConfig
-from flask_retort.errors import DatabaseAhead, NotAllowed, RevisionFailed, TableLocked
+from flask_retort.errors import DatabaseAhead, HalfDone, NotAllowed, RevisionFailed, TableLocked
 from flask_retort.migrations import runner
 from flask_retort.migrations.progress import (
     Event,
@@ -118,7 +120,7 @@ def test_databases_advance_together(database_url: sa.URL, history: History, tmp_
         (told.revision, told.database) for told in events if isinstance(told, RevisionFinished)
     ]
     expected = [("r1", ""), ("r1", "far"), ("r2", ""), ("r2", "far"), ("r3", "")]
-    assert finished == expected if fails else [*expected, ("r3", "far")]
+    assert finished == (expected if fails else [*expected, ("r3", "far")])
     for engine in engines.values():
         engine.dispose()
 
@@ -220,4 +222,33 @@ def test_a_statement_that_takes_too_long_is_ended(
     settings = MigrationsConfig(wait=30, statement_timeout=1, retries=0)
     with pytest.raises(RevisionFailed, match=r"'statement_timeout': seconds"):
         migrate(engine, history, settings=settings)
+    engine.dispose()
+
+
+def test_a_limit_that_a_revision_sets_ends_with_it(engine: sa.Engine, history: History) -> None:
+    """The next revision has the application's limits again."""
+    if engine.dialect.name == "sqlite":
+        return
+    set_it, show_it, expected = {
+        "postgresql": ("SET lock_timeout = 77", "SHOW lock_timeout", "1s"),
+        "mysql": ("SET lock_wait_timeout = 77", "SELECT @@lock_wait_timeout", "1"),
+    }[engine.dialect.name]
+    history.add(f'op.execute("{set_it}")')
+    history.add(f'print("limit", op.get_bind().exec_driver_sql("{show_it}").scalar())')
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        migrate(engine, history)
+    assert printed.getvalue().split() == ["limit", expected]
+
+
+def test_a_half_done_downgrade_says_what_to_write(mysql_url: sa.URL, history: History) -> None:
+    """The command in the message finishes it."""
+    history.add(TWO.replace("two", "three"), 'op.drop_table("three")\nop.execute("wrong")')
+    engine = engine_for(mysql_url)
+    migrate(engine, history)
+    with pytest.raises(RevisionFailed):
+        migrate(engine, history, "-1", downgrade=True)
+    with pytest.raises(HalfDone, match="'flask db downgrade r2'"):
+        migrate(engine, history)
+    history.write(3, TWO.replace("two", "three"), 'op.drop_table("three")')
+    assert migrate(engine, history, "r2", downgrade=True) == 1
     engine.dispose()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Generator, Iterator, Mapping
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from flask_retort.config import MigrationsConfig
+from flask_retort.errors import RevisionFailed, RunnerBusy
 
 INTERNAL = "retort_migrations"
 """Execution option of the runner's own statements, which are not steps of a revision."""
@@ -38,6 +40,40 @@ def pauses() -> Iterator[float]:
     while True:
         yield random.uniform(longest / 2, longest)  # noqa: S311 - spreads runners, no secret
         longest = min(longest * 1.5, 1.0)
+
+
+def take_mark(
+    connection: sa.Connection, wait: float, take: Callable[[], bool], whose: Callable[[], str]
+) -> None:
+    """Take the mark that a working session has, as soon as a killed run's session has ended.
+
+    Waits outside a transaction, for which the other session may be waiting.
+
+    :raises RunnerBusy: it goes on for longer than ``wait`` seconds.
+    """
+    deadline = time.monotonic() + wait
+    pause = pauses()
+    while not take():
+        who = whose() or "a session that has ended by now"
+        connection.commit()
+        if time.monotonic() >= deadline:
+            raise RunnerBusy(
+                f"Waited {wait:g} s for {who}. Two at once would get in each other's way. Let it"
+                " come to its end or end it, then run the command again; RETORT_MIGRATIONS ="
+                " {'wait': seconds} lets it wait longer."
+            )
+        time.sleep(next(pause))
+    connection.commit()
+
+
+def cannot_be_found_out(statement: str) -> RevisionFailed:
+    """For a statement that was interrupted and may neither be skipped nor repeated."""
+    return RevisionFailed(
+        f"The statement '{' '.join(statement.split())[:200]}' was running when an earlier run"
+        " ended. Whether it took effect, or a part of it, can't be found out here, and a second"
+        " run could do harm. Look whether it did, make by hand what is left of the revision, and"
+        " write 'flask db stamp REVISION'."
+    )
 
 
 class Kind(enum.Enum):
@@ -120,6 +156,9 @@ class Backend:
         """The server's number of this connection."""
         return None
 
+    def limit(self, connection: sa.Connection) -> None:
+        """Set the time limits anew, before each revision: the one before may have changed them."""
+
     def begin(self, connection: sa.Connection) -> None:
         """Called when SQLAlchemy has begun a transaction: the driver may need to be told."""
 
@@ -152,6 +191,10 @@ class Backend:
         False where it has to be run, and running it is safe.
         """
         return False
+
+    def fails_whole(self, statement: str) -> bool:
+        """Whether nothing of an ALONE statement has taken effect when it has failed."""
+        return True
 
     def is_done_already(self, error: exc.DBAPIError) -> bool:
         """Whether the error of a statement, run after :meth:`was_done`, says it was done before."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import ClassVar
@@ -12,9 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from flask_retort.config import MigrationsConfig
-from flask_retort.errors import RevisionFailed, RunnerBusy
 
-from . import Backend, Kind, Lock, mysql_fingerprint, own, pauses
+from . import Backend, Kind, Lock, cannot_be_found_out, mysql_fingerprint, own, take_mark
 from .mysql_fingerprint import Outcome
 from .mysql_lock import MARK, STAY, MySQLLock, lock_name, orphan, try_take
 from .mysql_observing import is_mariadb
@@ -94,6 +92,10 @@ class MySQL(Backend):
         finally:
             _leave(connection, name, before)
 
+    def limit(self, connection: sa.Connection) -> None:
+        """Set the time limits anew: a revision may have changed them."""
+        _set(connection, self._limits(connection))
+
     def worker_id(self, connection: sa.Connection) -> int | None:
         """The server's number of the connection, that KILL takes."""
         number: int = own(connection, "SELECT CONNECTION_ID()").scalar_one()
@@ -127,14 +129,14 @@ class MySQL(Backend):
         """
         outcome = mysql_fingerprint.outcome(connection, statement, fingerprint)
         if outcome is Outcome.UNKNOWN:
-            raise RevisionFailed(
-                f"The statement '{_shown(statement)}' was running when an earlier run was killed."
-                " Whether it took effect can't be found out here, and a second run could do harm."
-                " Look whether it did, make by hand what is left of the revision, and write 'flask"
-                " db stamp REVISION'."
-            )
+            raise cannot_be_found_out(statement)
         self._partly_dropped = statement if outcome is Outcome.PARTLY else None
         return outcome is Outcome.DONE
+
+    def fails_whole(self, statement: str) -> bool:
+        """Whether it commits nothing on the way, as CALL and several statements at once can."""
+        parsed = Statement(statement)
+        return not parsed.is_several and parsed.verb not in ("CALL", "EXECUTE", "BEGIN")
 
     def is_done_already(self, error: exc.DBAPIError) -> bool:
         """Whether it is about what :meth:`was_done` can't see: accounts, grants, half a DROP.
@@ -169,16 +171,12 @@ class MySQL(Backend):
 
     def _take_mark(self, connection: sa.Connection, name: str) -> None:
         """Wait for the mark without a transaction, for which the other session may be waiting."""
-        wait = self.settings.wait
-        deadline = time.monotonic() + wait
-        pause = pauses()
-        while not try_take(connection, name):
-            who = orphan(connection, name)
-            connection.commit()
-            if time.monotonic() >= deadline:
-                raise _busy(who, wait)
-            time.sleep(next(pause))
-        connection.commit()
+        take_mark(
+            connection,
+            self.settings.wait,
+            lambda: try_take(connection, name),
+            lambda: orphan(connection, name),
+        )
 
 
 def _settings(
@@ -201,6 +199,7 @@ def _leave(connection: sa.Connection, mark: str, before: Mapping[str, float]) ->
         return
     try:
         connection.rollback()
+        own(connection, "UNLOCK TABLES")
         _set(connection, before)
         own(connection, "SELECT RELEASE_LOCK(:name)", {"name": mark})
         connection.commit()
@@ -208,15 +207,6 @@ def _leave(connection: sa.Connection, mark: str, before: Mapping[str, float]) ->
         # A session that is lost has taken its settings and its mark with it.
         if not error.connection_invalidated:
             raise
-
-
-def _busy(who: str, wait: float) -> RunnerBusy:
-    who = who or "A session that has ended by now"
-    return RunnerBusy(
-        f"{who[:1].upper()}{who[1:]} kept this run waiting for {wait:g} s. Two at once would get in"
-        " each other's way. Let it come to its end or end it, then run the command again;"
-        " RETORT_MIGRATIONS = {'wait': seconds} lets it wait longer."
-    )
 
 
 def _blocks_nobody(statement: Statement) -> bool:

@@ -76,8 +76,8 @@ def orphan(connection: sa.Connection, name: str) -> str:
     if number is None:
         return ""
     return (
-        f"{session_in_words(connection, number)}, in which the server goes on with a statement of"
-        f" an earlier run ('KILL {number}' ends it)"
+        f"{session_in_words(connection, number)}; if its process is gone, the server goes on with"
+        f" its last statement, and 'KILL {number}' ends it"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -11,9 +10,17 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from flask_retort.config import MigrationsConfig
-from flask_retort.errors import RunnerBusy
 
-from . import Backend, Kind, Lock, concurrent_index, own, pauses, postgresql_statements
+from . import (
+    Backend,
+    Kind,
+    Lock,
+    cannot_be_found_out,
+    concurrent_index,
+    own,
+    postgresql_statements,
+    take_mark,
+)
 from .postgresql_lock import (
     MARK,
     STAY,
@@ -93,6 +100,10 @@ class PostgreSQL(Backend):
         finally:
             _leave(connection, key, before)
 
+    def limit(self, connection: sa.Connection) -> None:
+        """Set the time limits anew: a revision may have changed them."""
+        set_all(connection, self._limits())
+
     def worker_id(self, connection: sa.Connection) -> int | None:
         """The process id of the connection's server session."""
         number: int = own(connection, "SELECT pg_backend_pid()").scalar_one()
@@ -146,8 +157,16 @@ class PostgreSQL(Backend):
         """Whether a concurrent index was made, or dropped, though its run was killed.
 
         False for all other statements: they can be repeated, or :meth:`is_done_already` tells.
+
+        :raises RevisionFailed: it is a CALL, or a DO that commits.
         """
+        if not self.fails_whole(statement):
+            raise cannot_be_found_out(statement)
         return concurrent_index.was_done(connection, statement, fingerprint)
+
+    def fails_whole(self, statement: str) -> bool:
+        """Whether it commits nothing on the way, as CALL and a DO of that kind can."""
+        return postgresql_statements.first_word(statement) not in ("CALL", "DO")
 
     def is_done_already(self, error: exc.DBAPIError) -> bool:
         """Whether it says "is there already" to a CREATE or ADD, "is not there" to a DROP."""
@@ -181,16 +200,12 @@ class PostgreSQL(Backend):
 
     def _take_mark(self, connection: sa.Connection, key: int) -> None:
         """Wait for the mark without a transaction, for which the other session may be waiting."""
-        wait = self.settings.wait
-        deadline = time.monotonic() + wait
-        pause = pauses()
-        while not try_take(connection, MARK, key):
-            who = orphan(connection, key)
-            connection.commit()
-            if time.monotonic() >= deadline:
-                raise _busy(who, wait)
-            time.sleep(next(pause))
-        connection.commit()
+        take_mark(
+            connection,
+            self.settings.wait,
+            lambda: try_take(connection, MARK, key),
+            lambda: orphan(connection, key),
+        )
 
 
 def _settings(connection: sa.Connection, names: list[str]) -> dict[str, str]:
@@ -229,15 +244,6 @@ def _leave(connection: sa.Connection, key: int, before: dict[str, str]) -> None:
         # A session that is lost has taken its settings and its mark with it.
         if not error.connection_invalidated:
             raise
-
-
-def _busy(who: str, wait: float) -> RunnerBusy:
-    who = who or "A session that has ended by now"
-    return RunnerBusy(
-        f"{who[:1].upper()}{who[1:]} kept this run waiting for {wait:g} s. Two at once would get in"
-        " each other's way. Let it come to its end or end it, then run the command again;"
-        " RETORT_MIGRATIONS = {'wait': seconds} lets it wait longer."
-    )
 
 
 def _milliseconds(seconds: float) -> str:

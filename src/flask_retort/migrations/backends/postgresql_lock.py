@@ -94,8 +94,8 @@ def orphan(connection: sa.Connection, key: int) -> str:
     if row is None:
         return ""
     return (
-        f"{_words(row)}, whose process is gone while its last statement goes on in the server"
-        f" ('SELECT pg_terminate_backend({row.pid})' ends it)"
+        f"{_words(row)}; if that process is gone, its last statement goes on in the server, and"
+        f" 'SELECT pg_terminate_backend({row.pid})' ends it"
     )
 
 
@@ -168,7 +168,7 @@ class PostgreSQLLock:
 
     def cancel(self, worker: int | None) -> None:
         """Cancel what the worker's session is doing; nothing if it does nothing any more."""
-        if worker is not None and self._connection is not None:
+        if worker is not None and self._connection and not self._connection.invalidated:
             own(self._connection, "SELECT pg_cancel_backend(:worker)", {"worker": worker})
 
     def release(self) -> None:

@@ -142,6 +142,11 @@ def reindexed(statement: str) -> Reindexed | None:
     return Reindexed(_qualified(words, name), upper[at] == "TABLE")
 
 
+def first_word(statement: str) -> str:
+    """The statement's first word, in capitals; empty where there is none."""
+    return next(iter(_upper(_words(statement))), "")
+
+
 def what_it_does(statement: str) -> str:
     """CREATE, DROP, or ALTER with the word that says what; empty for others.
 

@@ -22,7 +22,7 @@ def run(
 ) -> int:
     """Apply what is pending and return the number of revisions applied, over all databases.
 
-    All locks are taken first, in the order given; then the databases advance revision by revision
+    All locks are taken first; then the databases advance revision by revision
     in the order of the history, so that none is far ahead of the others when one fails.
 
     :param works: one for each database, of one history.
@@ -31,10 +31,10 @@ def run(
     """
     applied = 0
     with ExitStack() as stack:
-        databases = [
-            stack.enter_context(Database(work, settings, report, downgrade=downgrade))
-            for work in works
-        ]
+        databases = [Database(work, settings, report, downgrade=downgrade) for work in works]
+        # Locked in one order everywhere: runs that list them otherwise don't wait for each other.
+        for database in sorted(databases, key=lambda database: database.address):
+            stack.enter_context(database)
         for database in databases:
             database.plan()
         idle = [database for database in databases if not database.pending]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -35,13 +35,11 @@ class Work:
     :param database: its bind key; empty for the default database.
     :param context: configured, its connection outside a transaction.
     :param arguments: keyword arguments for the scripts' functions.
-    :param call: calls a script's function with the arguments; None calls it plainly.
     """
 
     database: str
     context: MigrationContext
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    call: Callable[[Callable[..., Any], Mapping[str, Any]], object] | None = None
 
 
 class Database:
@@ -68,9 +66,16 @@ class Database:
         self._journal = Journal(self._connection, self._table.name, self._table.schema)
         self._left: Mark | None = None
         self._blockers: tuple[str, ...] = ()
+        self._gave_up = False
+        self._is_left_known = True
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
+        raw: Any = self._connection.connection.dbapi_connection
+        dialect: Any = self._connection.dialect
+        if dialect.name != "sqlite" and dialect.detect_autocommit_setting(raw):
+            # Each statement would be committed by itself. The pool puts it back.
+            self._connection.execution_options(isolation_level=dialect.default_isolation_level)
         with self._stack as stack:
             stack.enter_context(held(self._lock, self.name, self._settings.wait, self._report))
             stack.enter_context(self._backend.session(self._connection, self._table.fullname))
@@ -85,6 +90,11 @@ class Database:
     ) -> None:
         self._stack.__exit__(kind, error, traceback)
 
+    @property
+    def address(self) -> str:
+        """Where the database is, the same for every process."""
+        return self._connection.engine.url.render_as_string()
+
     # --- what there is to do ------------------------------------------------------
 
     def plan(self) -> None:
@@ -98,7 +108,7 @@ class Database:
         self.pending = _alembic.pending_steps(self._context, self.heads)
         left = self._left
         if left is not None and not (self.pending and self._is_of(left, self.pending[0])):
-            raise failures.half_done(left, self.name)
+            raise failures.half_done(left, self.name, self._target_of(left))
 
     def _read(self) -> None:
         try:
@@ -119,6 +129,16 @@ class Database:
             except CommandError as error:
                 raise failures.ahead(head, self.name) from error
 
+    def _target_of(self, left: Mark) -> str:
+        """What to write behind ``flask db upgrade`` or ``downgrade`` to finish a revision."""
+        script = self._context.script
+        assert script is not None
+        if not left.downgrade:
+            return left.revision
+        parent = getattr(script.get_revision(left.revision), "down_revision", None)
+        name = parent if isinstance(parent, str) else "base"
+        return name if len(self.heads) < 2 else f"{left.revision}@{name}"
+
     def _is_of(self, left: Mark, step: _alembic.Step) -> bool:
         is_downgrade = step.is_downgrade
         return left.revision == step.revision.revision and left.downgrade == is_downgrade
@@ -136,9 +156,8 @@ class Database:
             try:
                 self._attempt(step)
             except exc.DBAPIError as error:
-                reason, blockers = error, self._blockers
-                is_last = attempt == attempts or not self._backend.is_transient(error)
-                if is_last:
+                reason = error
+                if attempt == attempts or not self._is_worth_another(error):
                     raise self._failed(step, error, attempt) from error
             except RevisionFailed as error:
                 raise failures.refused(step, error, self.name) from error
@@ -149,7 +168,7 @@ class Database:
             else:
                 self.pending.pop(0)
                 return
-            self._pause(step, attempt, attempts, reason, blockers)
+            self._pause(step, attempt, attempts, reason)
 
     def _attempt(self, step: _alembic.Step) -> None:
         start = time.monotonic()
@@ -164,19 +183,30 @@ class Database:
         if self._backend.ddl_commits:
             self._journal.prepare()
             self._connection.commit()
-        steps = Steps(
-            self._context, self._backend, self._journal, Mark(revision, downgrade, 0, ""), left
-        )
+
+        def again(error: exc.DBAPIError, tried: int) -> bool:
+            self._blockers = watch.blockers
+            self._gave_up = tried > self._settings.retries
+            if self._gave_up or not self._backend.is_transient(error):
+                return False
+            self._pause(step, tried, self._settings.retries + 1, error)
+            return True
+
+        first = Mark(revision, downgrade, 0, "")
+        steps = Steps(self._context, self._backend, self._journal, first, left, again)
         worker = self._backend.worker_id(self._connection)
-        self._connection.rollback()
+        self._backend.limit(self._connection)
+        self._connection.commit()
         watch = Watch(self._lock, worker, steps, self._report, self.name, revision)
         try:
             with watch, _alembic.revision_transaction(self._context):
                 heads = self._apply(step, steps)
+            if self._connection.in_transaction():  # begun after a commit of the script's own
+                self._connection.commit()
         except BaseException as error:
             self._blockers = watch.blockers
             if not isinstance(error, Exception):  # the process is told to end
-                self._lock.cancel(worker)
+                self._cancel(worker, error)
             self._look_what_is_left(error)
             raise
         self.heads = tuple(sorted(heads))
@@ -192,10 +222,7 @@ class Database:
             self._table.create(self._connection)
         arguments = dict(self._work.arguments)
         with _alembic.current_context(self._context), steps.watched():
-            if self._work.call is not None:
-                self._work.call(step.migration_fn, arguments)
-            else:
-                step.migration_fn(**arguments)
+            step.migration_fn(**arguments)
         steps.finish()
         heads = _alembic.move_heads(self._context, self.heads, step)
         _alembic.tell_version_callbacks(self._context, step, heads, arguments)
@@ -204,22 +231,32 @@ class Database:
 
     def _look_what_is_left(self, error: BaseException) -> None:
         """After a rollback: what the journal says now is what the next attempt goes on from."""
+        self._is_left_known = False
         if self._connection.invalidated:
             return
         try:
-            self._left = self._journal.read()
             self._connection.rollback()
+            self._left = self._journal.read()
+            self._journal.drop()
+            self._connection.commit()
+            self._is_left_known = True
         except exc.SQLAlchemyError as another:
             error.add_note(f"What is left of the revision could not be read: {another}")
 
+    def _cancel(self, worker: int | None, error: BaseException) -> None:
+        try:
+            self._lock.cancel(worker)
+        except exc.SQLAlchemyError as another:
+            error.add_note(f"The statement in the server could not be ended: {another}")
+
+    def _is_worth_another(self, error: exc.DBAPIError) -> bool:
+        # What is in no transaction has been tried again by itself.
+        return self._backend.is_transient(error) and not self._gave_up
+
     def _pause(
-        self,
-        step: _alembic.Step,
-        attempt: int,
-        attempts: int,
-        error: exc.DBAPIError,
-        blockers: tuple[str, ...],
+        self, step: _alembic.Step, attempt: int, attempts: int, error: exc.DBAPIError
     ) -> None:
+        blockers = self._blockers
         delay = min(2.0 ** (attempt - 1), 30.0) * random.uniform(0.5, 1.5)  # noqa: S311
         reason = " ".join(str(error.orig).split())
         revision = step.revision.revision
@@ -236,14 +273,21 @@ class Database:
             attempts=attempts,
             blockers=self._blockers,
             is_lost=self._connection.invalidated,
+            is_left_known=self._is_left_known,
         )
 
     # --- the end ------------------------------------------------------------------
 
     def tidy(self) -> None:
         """Drop the journal, if this run or an earlier one has needed it and nothing is left."""
-        self._journal.drop()
-        self._connection.commit()
+        try:
+            self._journal.drop()
+            self._connection.commit()
+        except exc.DBAPIError as error:
+            # Somebody reads it. An empty journal does no harm, and the next run drops it.
+            if not self._backend.is_transient(error):
+                raise
+            self._connection.rollback()
 
     def stamp(self) -> None:
         """Write the command's revision to the version table without running a script."""

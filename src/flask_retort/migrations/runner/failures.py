@@ -40,10 +40,10 @@ def denied(error: exc.DBAPIError, table: str, database: str) -> NotAllowed:
     )
 
 
-def half_done(left: Mark, database: str) -> HalfDone:
+def half_done(left: Mark, database: str, target: str) -> HalfDone:
     """Something else has to be finished first."""
     way = "downgrade" if left.downgrade else "upgrade"
-    finish = "flask db downgrade" if left.downgrade else f"flask db upgrade {left.revision}"
+    finish = f"flask db {way} {target}"
     return HalfDone(
         f"The {way} of revision {left.revision} has run in part on {_named(database)}:"
         f" {_statements(left)}. Finish it first: '{finish}'. Or make the schema right by hand and"
@@ -61,15 +61,18 @@ def explained(
     attempts: int,
     blockers: tuple[str, ...],
     is_lost: bool,
+    is_left_known: bool,
 ) -> RevisionFailed:
     """The error for the user, of the class that fits the cause."""
     what = f"Revision {_titled(step)} failed on {_named(database)}{_place(step, error)}"
-    rest = _what_is_left(left)
+    rest = _what_is_left(left) if is_left_known else _NOT_KNOWN
     if is_lost:
         return RevisionFailed(
             f"{what}: the connection was lost, the driver says {_said(error)!r}. What the server"
             " had not committed is rolled back. Run the command again: it finds out how far the"
-            " revision came, and goes on there."
+            " revision came, and goes on there. If the script does long work of its own between"
+            " two statements, the server may have ended it for that: RETORT_MIGRATIONS ="
+            " {'idle_timeout': seconds} allows more."
         )
     if isinstance(error, exc.DBAPIError) and backend.is_transient(error):
         who = f" It was kept waiting by {'; '.join(blockers)}." if blockers else ""
@@ -115,6 +118,11 @@ def refused(step: Step, error: RevisionFailed, database: str) -> RevisionFailed:
         f"Revision {_titled(step)} is refused on {_named(database)}. {error.message}",
         code=error.code,
     )
+
+
+_NOT_KNOWN = (
+    "What is left of it could not be read; 'flask db status' tells, and the next run goes on there."
+)
 
 
 def _what_is_left(left: Mark | None) -> str:

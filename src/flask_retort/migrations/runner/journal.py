@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +14,17 @@ from sqlalchemy.schema import CreateTable, DropTable
 from flask_retort.migrations.backends import INTERNAL
 
 JOURNAL_SUFFIX = "_steps"
+LONGEST_NAME = 63
+"""What the narrowest server allows for the name of a table."""
 _OURS = {INTERNAL: True}
 
 
 def journal_name(version_table: str) -> str:
     """The name of the journal beside this version table."""
-    return f"{version_table}{JOURNAL_SUFFIX}"
+    name = f"{version_table}{JOURNAL_SUFFIX}"
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{version_table[:40]}_{zlib.crc32(version_table.encode()):08x}{JOURNAL_SUFFIX}"
 
 
 @dataclass(frozen=True, slots=True)
