@@ -51,7 +51,7 @@ def test_sigterm_rolls_back_and_gives_the_lock_back(deployment: Deployment) -> N
     assert time.monotonic() - start < 5
     assert result.returncode == 143
     assert result.stderr.startswith(
-        "Ended by SIGTERM. The revision that was running is rolled back"
+        "Ended by SIGTERM. The revision that was running, if any, is rolled back"
     )
     assert len(result.stderr.splitlines()) == 1
     engine = engine_for(deployment.url)

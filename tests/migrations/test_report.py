@@ -125,7 +125,7 @@ def test_a_retry_says_what_was_met_who_held_it_and_when_it_goes_on() -> None:
     """All of it in one line."""
     retry = Retrying("", "ae10", 1, 6, "lock timeout\n", ("pid 7 (psql)", "pid 8"), 1.25)
     assert logged(retry) == [
-        "ae10  attempt 1 of 6 met a lock and is rolled back: lock timeout. Held by pid 7 (psql);"
+        "ae10  attempt 1 of 6 met a lock: lock timeout. Held by pid 7 (psql);"
         " pid 8. Next attempt in 1.25 s"
     ]
 

@@ -25,8 +25,8 @@ _READING = ("branches", "check", "current", "heads", "history", "show", "status"
 """Commands whose output is the answer: of remarks on the way, only warnings are shown."""
 
 _LEFT = (
-    " The revision that was running is rolled back; what this database can't roll back is noted in"
-    " it, and the next run goes on from there. Revisions that were finished stay."
+    " The revision that was running, if any, is rolled back; what this database can't roll back is"
+    " noted in it, and the next run goes on from there. Revisions that were finished stay."
 )
 
 

@@ -42,7 +42,10 @@ class StepRunning:
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """A revision met a lock, was rolled back, and is tried again after ``delay`` seconds."""
+    """A revision met a lock and is tried again after ``delay`` seconds.
+
+    It was rolled back; where the statement stood in no transaction, it alone is tried again.
+    """
 
     database: str
     revision: str

@@ -101,7 +101,7 @@ class TextReport:
         by = f" Held by {_one_line('; '.join(event.blockers))}." if event.blockers else ""
         return (
             f"{self._database(event)}{event.revision}  attempt {event.attempt} of"
-            f" {event.attempts} met a lock and is rolled back: {_one_line(event.reason)}.{by}"
+            f" {event.attempts} met a lock: {_one_line(event.reason)}.{by}"
             f" Next attempt in {duration(event.delay)}"
         )
 
