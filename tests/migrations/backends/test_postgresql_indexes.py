@@ -120,7 +120,7 @@ def test_a_run_killed_while_it_builds_an_index(
             assert "goes on in the server" in lock.holder()
             assert f"process {program.pid} on " in lock.holder()
             with (
-                pytest.raises(RunnerBusy, match=f"Process {program.pid} on "),
+                pytest.raises(RunnerBusy, match=f"for process {program.pid} on "),
                 engine.connect() as connection,
                 backend.session(connection, "alembic_version"),
             ):

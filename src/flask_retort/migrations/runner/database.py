@@ -236,6 +236,8 @@ class Database:
             return
         try:
             self._connection.rollback()
+            # A commit that failed is over for SQLAlchemy, and not always for the driver.
+            self._connection.connection.rollback()
             self._left = self._journal.read()
             self._journal.drop()
             self._connection.commit()
