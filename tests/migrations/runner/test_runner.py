@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.migrations.scripts import QUICK, History, contents, engine_for, migra
 from flask_retort.config import MigrationsConfig
 from flask_retort.errors import DatabaseAhead, HalfDone, NotAllowed, RevisionFailed, TableLocked
 from flask_retort.migrations import runner
+from flask_retort.migrations.backends import backend_for
 from flask_retort.migrations.progress import (
     Event,
     NothingToDo,
@@ -251,4 +253,35 @@ def test_a_half_done_downgrade_says_what_to_write(mysql_url: sa.URL, history: Hi
         migrate(engine, history)
     history.write(3, TWO.replace("two", "three"), 'op.drop_table("three")')
     assert migrate(engine, history, "r2", downgrade=True) == 1
+    engine.dispose()
+
+
+@pytest.mark.parametrize("server", ["postgresql", "mysql"])
+def test_the_work_of_a_process_that_ends_is_ended_in_the_server(
+    request: pytest.FixtureRequest, server: str
+) -> None:
+    """What the lock cancels does not go on; cancelling what has ended does nothing."""
+    engine = engine_for(request.getfixturevalue(f"{server}_url"))
+    backend = backend_for(engine.dialect, QUICK)
+    sleep = {"postgresql": "SELECT pg_sleep(60)", "mysql": "SELECT SLEEP(60)"}[server]
+    lock = backend.lock(engine, "alembic_version")
+    assert lock.try_acquire()
+    ended: list[Exception] = []
+    with engine.connect() as connection:
+        worker = backend.worker_id(connection)
+
+        def work() -> None:
+            try:
+                connection.exec_driver_sql(sleep)
+            except sa.exc.DBAPIError as error:
+                ended.append(error)
+
+        working = threading.Thread(target=work)
+        working.start()
+        while not lock.observe(worker).blockers and working.is_alive():
+            lock.cancel(worker)
+            working.join(0.2)
+    assert len(ended) == 1
+    lock.cancel(worker)
+    lock.release()
     engine.dispose()
