@@ -121,7 +121,9 @@ def test_the_migrations_answer_to_the_predecessors_name(real_package: Path) -> N
         compat.install_as_flask_migrate()
         import flask_migrate
         import flask_migrate.cli
-        from flask_migrate import Migrate, alembic_version, upgrade
+        from flask_migrate import Config, Migrate, alembic_version, upgrade
+        from alembic.config import Config as AlembicConfig
+        assert issubclass(Config, AlembicConfig)
         assert flask_migrate.cli is migrations.cli
         assert all(
             getattr(flask_migrate, name) is getattr(migrations, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -73,11 +74,16 @@ def install_as_flask_migrate() -> None:
 
     :raises flask_retort.errors.ConfigurationError: the real Flask-Migrate was imported before.
     """
-    _install(FLASK_MIGRATE, None)
+    _install(FLASK_MIGRATE, None, {"Config": "folder.AlembicConfig"})
 
 
-def _install(old: Predecessor, names: list[str] | None) -> None:
-    """Put the alias into ``sys.modules``, with these names of ours, or with all public ones."""
+def _install(
+    old: Predecessor, names: list[str] | None, renamed: Mapping[str, str] | None = None
+) -> None:
+    """Put the alias into ``sys.modules``, with these names of ours, or with all public ones.
+
+    :param renamed: "module.name" of ours by a name that only the predecessor has.
+    """
     present = sys.modules.get(old.name)
     if isinstance(present, _Alias):
         return
@@ -90,6 +96,10 @@ def _install(old: Predecessor, names: list[str] | None) -> None:
         )
     here = importlib.import_module(old.here)
     alias = _Alias(old, {name: getattr(here, name) for name in names or here.__all__})
+    for name, ours in (renamed or {}).items():
+        module_name, _, our_name = ours.rpartition(".")
+        module = importlib.import_module(f"{old.here}.{module_name}")
+        setattr(alias, name, getattr(module, our_name))
     for name in old.submodules:
         module = importlib.import_module(f"{old.here}.{name}")
         setattr(alias, name, module)

@@ -121,7 +121,6 @@ def test_printed_sql_makes_the_same_schema(
 
 
 @pytest.mark.parametrize("use_alter", [True, False])
-@pytest.mark.filterwarnings("ignore:Cannot correctly sort tables")
 def test_tables_that_reference_each_other_come_and_go(project: Project, use_alter: bool) -> None:
     empty = catalog(project.db.engine)
     models_zoo.circle(project.db.metadata, use_alter=use_alter)

@@ -16,6 +16,7 @@ from flask_retort import errors, migrations
         ("def broken(:\n", r"env\.py, line 1: SyntaxError"),
         ("import there_is_no_such_module\n", r"env\.py, line 1: ModuleNotFoundError"),
         ("x = 1\ny = 1 / 0\n", r"env\.py, line 2: ZeroDivisionError"),
+        ("x = 1\nraise SystemExit(3)\n", r"env\.py, line 2: SystemExit: 3"),
         ("x = 1\n", r"env\.py has ended without a call of context\.run_migrations\(\)"),
         ("from alembic import context\ncontext.run_migrations()\n", r"env\.py, line 2: "),
         (

@@ -97,10 +97,26 @@ def test_a_revision_id_that_exists_is_refused(project: Project) -> None:
     assert path.read_text() == text
 
 
-@pytest.mark.parametrize("rev_id", ["a-b", "a@b"])
-def test_a_revision_id_of_wrong_characters_is_refused(project: Project, rev_id: str) -> None:
-    with pytest.raises(errors.MigrationError, match="not allowed"):
-        migrations.revision(rev_id=rev_id)
+@pytest.mark.parametrize(
+    "rev_id",
+    ["a-b", "a@b", "a:b", "../a", "a b", "é1", "", "a" * 33, "head", "heads", "base", "current"],
+)
+def test_a_revision_id_that_commands_could_not_name_is_refused(
+    project: Project, rev_id: str
+) -> None:
+    project.write("r1")
+    project.write("r2")
+    with pytest.raises(errors.MigrationError, match="can't be the id of a revision"):
+        migrations.revision(rev_id=rev_id, head="r1")
+    with pytest.raises(errors.MigrationError, match="can't be the id of a revision"):
+        migrations.merge(revisions="heads", rev_id=rev_id)
+    assert sorted(path.name for path in project.folder.rglob("*.py")) == ["r1.py", "r2.py"]
+
+
+def test_the_longest_revision_id_is_applied(project: Project) -> None:
+    migrations.revision(rev_id="A_" + "0" * 30)
+    migrations.upgrade()
+    assert project.versions() == ["A_" + "0" * 30]
 
 
 def test_a_file_that_can_not_be_loaded_after_it_is_written_does_not_stay(project: Project) -> None:

@@ -8,7 +8,7 @@ application context, and raise a :class:`~flask_retort.errors.MigrationError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +16,9 @@ from flask_retort.config import MigrationsConfig
 from flask_retort.errors import MigrationError, SchemaDiffers
 
 from . import _alembic, creation, listing, writing
-from .environment import Plan
 from .folder import Folder, XArg
 from .opening import Directory, folder_names, only_one, open_projects, with_revision
+from .plans import check_one_meaning, towards
 from .progress import Report, silent
 from .project import Project
 from .status import DatabaseStatus
@@ -79,7 +79,8 @@ def revision(
     :param version_path: the folder for the file, where ``version_locations`` names several.
     :param rev_id: its id; the default is a new one.
     """
-    projects = open_projects(directory, bind, x_arg, autogenerate=autogenerate, sql=sql)
+    options = {"autogenerate": autogenerate, "sql": sql}
+    projects = open_projects(directory, bind, x_arg, may_be_new=True, **options)
     asked: dict[str, Any] = {
         "message": message,
         "autogenerate": autogenerate,
@@ -229,12 +230,10 @@ def _move(
     **options: Any,
 ) -> int:
     find = _alembic.upgrade_steps if action == "upgrade" else _alembic.downgrade_steps
-    if not options["as_sql"]:
-        for project in projects:
-            project.check_same_place(target)
+    check_one_meaning(projects, target, is_offline=options["as_sql"])
     return sum(
         project.run(
-            _towards(find, project, target),
+            towards(find, project.script, target),
             action=action,
             report=report,
             settings=settings,
@@ -243,11 +242,6 @@ def _move(
         )
         for project in projects
     )
-
-
-def _towards(find: Callable[..., list[Any]], project: Project, target: Any) -> Plan:
-    """A plan of the steps from where a database is."""
-    return lambda heads, context, database: find(project.script, target, heads)
 
 
 def stamp(
@@ -276,7 +270,7 @@ def stamp(
 
     for project in with_revision(open_projects(directory, bind, x_arg, sql=sql), targets):
         project.run(
-            _towards(_alembic.stamp_steps, project, targets),
+            towards(_alembic.stamp_steps, project.script, targets),
             action="stamp",
             report=report,
             settings=settings,

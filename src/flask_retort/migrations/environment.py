@@ -113,7 +113,7 @@ class Environment:
                 _execute(path)
             except (RetortError, CommandError, exc.DBAPIError):
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise refusals.broken(error, [path]) from error
         if not self._asked:
             raise BrokenRevision(

@@ -19,7 +19,7 @@ from alembic.util import CommandError
 
 from flask_retort.errors import BrokenRevision, MigrationError, MissingMigrations
 
-from .refusals import broken, translated, version_folders
+from .refusals import broken, translated, version_folders, without_function
 
 XArg = str | Sequence[str] | None
 TEMPLATES = Path(__file__).parent / "templates"
@@ -62,11 +62,14 @@ class Folder:
 
     @cached_property
     def form(self) -> Form:
-        """The form of new scripts, from the folder's ``script.py.mako`` or else our own."""
+        """The form of new scripts, from the folder's ``script.py.mako`` or else our own.
+
+        :raises MigrationError: ``script.py.mako`` can't be read.
+        """
         template = self.path / "script.py.mako"
         if not template.is_file():
             return "either"
-        text = template.read_text(encoding="utf-8")
+        text = _text_of(template, "utf-8")
         if not _FOR_EACH.search(text):
             return "single"
         return "either" if _FOR_ONE.search(text) else "multiple"
@@ -79,6 +82,8 @@ class Folder:
         :raises MigrationError: ``alembic.ini`` can't be read.
         """
         ini = self.path / "alembic.ini"
+        if ini.is_file():
+            _text_of(ini, "locale")  # Alembic takes an unreadable file for an empty one.
         x = [x_arg] if isinstance(x_arg, str) else list(x_arg or ()) or None
         config = AlembicConfig(
             str(ini) if ini.is_file() else None, cmd_opts=argparse.Namespace(x=x, **options)
@@ -111,10 +116,32 @@ class Folder:
     def _shown(self) -> str:
         return str(self.path.absolute())
 
-    def script(self, config: Config) -> ScriptDirectory:
+    def _check_readable(self, place: Path, *, may_be_new: bool) -> None:
+        """See whether the files of revisions can be listed: Alembic takes a missing folder for an
+        empty one, and a deployment that forgot it would migrate nothing.
+        """
+        try:
+            next(place.iterdir(), None)
+        except FileNotFoundError:
+            if may_be_new:
+                return
+            why = "is missing"
+        except OSError as error:
+            why = f"can't be read ({error.strerror})"
+        else:
+            return
+        raise MissingMigrations(
+            f"The folder '{place.absolute()}' {why}, in which the revisions of '{self.name}' lie."
+            " If they were left out of a deployment or of a commit, bring them back; the first"
+            " 'flask db migrate' or 'flask db revision' of a new history makes the folder."
+        )
+
+    def script(self, config: Config, *, may_be_new: bool = False) -> ScriptDirectory:
         """The revisions, all of them loaded.
 
-        :raises MissingMigrations: the folder is not there.
+        :param may_be_new: whether the folders of the files may be missing, because the command
+            makes them.
+        :raises MissingMigrations: the folder is not there, or one in which its files lie.
         :raises BrokenRevision: a file can't be loaded, or the files contradict each other.
         """
         self.check_exists()
@@ -124,6 +151,8 @@ class Folder:
                 str(Path(script.dir, "versions").absolute())
             ]
             script.dir = str(TEMPLATES / "flask")
+        for place in version_folders(script):
+            self._check_readable(Path(place), may_be_new=may_be_new)
         _load(script)
         return script
 
@@ -147,8 +176,11 @@ def _load(script: ScriptDirectory) -> None:
             raise BrokenRevision(_contradiction(str(warning), script)) from None
         except CommandError as error:
             raise translated(error, script) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise broken(error, [Path(folder) for folder in version_folders(script)]) from error
+    for revision in script.walk_revisions():
+        if not callable(getattr(revision.module, "upgrade", None)):
+            raise without_function(revision.module, "upgrade")
 
 
 def _contradiction(warning: str, script: ScriptDirectory) -> str:
@@ -182,6 +214,20 @@ def _files_with(script: ScriptDirectory, revision: str) -> str:
         if pattern.search(path.read_text(encoding="utf-8", errors="replace"))
     ]
     return " and ".join(path.name for path in found) or "see the folder 'versions'"
+
+
+def _text_of(path: Path, encoding: str) -> str:
+    try:
+        return path.read_text(encoding=encoding)
+    except UnicodeDecodeError as error:
+        raise MigrationError(
+            f"{path} can't be read: byte {error.start + 1} is no {error.encoding}. Save the file"
+            " as UTF-8."
+        ) from error
+    except OSError as error:
+        raise MigrationError(
+            f"{path} can't be read: {error.strerror}. Let the user who runs 'flask db' read it."
+        ) from error
 
 
 def _in_one_line(error: Exception) -> str:

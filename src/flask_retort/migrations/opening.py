@@ -33,12 +33,18 @@ def folder_names(directory: Directory | None) -> list[str]:
 
 
 def open_projects(
-    directory: Directory | None, bind: str | None, x_arg: XArg = None, **options: object
+    directory: Directory | None,
+    bind: str | None,
+    x_arg: XArg = None,
+    *,
+    may_be_new: bool = False,
+    **options: object,
 ) -> list[Project]:
     """The histories of the current application that a command is about, all files loaded.
 
     :param directory: only this folder.
     :param bind: only this database.
+    :param may_be_new: whether the folders of the revisions' files may be missing.
     :param options: attributes of ``config.cmd_opts``.
     """
     found = registered()
@@ -64,7 +70,10 @@ def open_projects(
         bind=bind,
     )
     configured: Callable[[Config], Config] = found.migrate.call_configure_callbacks
-    return [open_project(one, surroundings, configured, x_arg, **options) for one in opened]
+    return [
+        open_project(one, surroundings, configured, x_arg, may_be_new=may_be_new, **options)
+        for one in opened
+    ]
 
 
 def with_revision(projects: Sequence[Project], revisions: str | Sequence[str]) -> list[Project]:

@@ -253,18 +253,21 @@ def open_project(
     surroundings: Surroundings,
     configured: Callable[[Config], Config],
     x_arg: str | Sequence[str] | None = None,
+    *,
+    may_be_new: bool = False,
     **options: object,
 ) -> Project:
     """Load a history.
 
     :param configured: the application's own changes of Alembic's configuration.
     :param x_arg: what ``env.py`` reads with ``context.get_x_argument()``.
+    :param may_be_new: see :meth:`Folder.script`.
     :param options: attributes of ``config.cmd_opts``.
     """
     folder = Folder(history.directory)
     folder.check_exists()
     config = configured(folder.config(x_arg, **options))
-    script = folder.script(config)
+    script = folder.script(config, may_be_new=may_be_new)
     found = served(history, script, folder.form)
     if folder.env_py is None and found.is_per_database:
         config.attributes["databases"] = [one.name for one in found.databases]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import re
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 from alembic.script import ScriptDirectory
 from alembic.script.revision import MultipleHeads, ResolutionError
-from alembic.util import CommandError
+from alembic.util import CommandError, coerce_resource_to_filename, to_tuple
 from sqlalchemy import exc
 
 from flask_retort.errors import (
@@ -34,7 +36,54 @@ def translated(error: CommandError, script: ScriptDirectory) -> MigrationError:
             f"There are not as many revisions as '{text.split()[2]}' says, from where the database"
             " is. 'flask db current' shows that place, and 'flask db history' what is around it."
         )
+    if text.startswith("Ambiguous"):
+        return UnknownRevision(
+            "A count of revisions does not say which way where branches of the history part or"
+            " meet. Name the revision; 'flask db history' lists all."
+        )
     return MigrationError(f"{text}.")
+
+
+def ambiguous(target: str, heads: Sequence[str], script: ScriptDirectory) -> UnknownRevision:
+    """For a count of revisions that can go several ways.
+
+    :param target: such as "-1".
+    :param heads: the revisions that the database is at.
+    """
+    is_up = "+" in target
+    if len(set(heads)) > 1 and target[:1] in "+-":
+        names = sorted(set(heads))
+        return UnknownRevision(
+            f"The database is at {' and '.join(names)}, and '{target}' does not say from which to"
+            f" count. Write it, such as '{names[0]}@{target}', or name the revision to go"
+            f" {'up' if is_up else 'down'} to."
+        )
+    place = _fork(target, heads, script, is_up=is_up)
+    return UnknownRevision(
+        f"'{target}' does not say which way{place}; name the revision to go"
+        f" {'up' if is_up else 'down'} to. 'flask db history' lists all."
+    )
+
+
+def _fork(target: str, heads: Sequence[str], script: ScriptDirectory, *, is_up: bool) -> str:
+    """Where the count meets several revisions, or nothing where a branch says its way."""
+    if "@" in target:
+        return ""
+    named = re.split("[+-]", target)[0]
+    here = script.get_revision(named) if named else next(iter(script.get_revisions(heads)), None)
+    while True:
+        if here is None:
+            ways = script.get_bases() if is_up else script.get_heads()
+        else:
+            ways = sorted(here.nextrev if is_up else to_tuple(here.down_revision, default=()))
+        if len(ways) > 1:
+            listed = " and ".join(sorted(ways))
+            if not is_up:
+                return f" at the merge of {listed}"
+            return f" after {here.revision if here else 'the beginning'}, where {listed} part"
+        if not ways:
+            return ""
+        here = script.get_revision(ways[0])
 
 
 def many_heads(heads: Iterable[str]) -> ManyHeads:
@@ -80,10 +129,19 @@ def _shown_folder(script: ScriptDirectory) -> str:
 
 def version_folders(script: ScriptDirectory) -> list[str]:
     """The folders in which a history's files lie."""
-    return list(script.version_locations) or [str(Path(script.dir, "versions"))]
+    places = list(script.version_locations) or [str(Path(script.dir, "versions"))]
+    return [str(coerce_resource_to_filename(place)) for place in places]
 
 
-def broken(error: Exception, places: Iterable[Path]) -> BrokenRevision:
+def without_function(module: ModuleType, name: str) -> BrokenRevision:
+    """For a script that lacks what the command has to call."""
+    return BrokenRevision(
+        f"{module.__file__} has no function {name}(). Write one: def {name}(): pass, if there is"
+        " nothing to do."
+    )
+
+
+def broken(error: BaseException, places: Iterable[Path]) -> BrokenRevision:
     """For a file that can't be loaded.
 
     :param places: files, or folders of files, of the project; the innermost line in one of them is
@@ -104,7 +162,7 @@ def not_offline(error: Exception, script: ScriptDirectory) -> RevisionFailed:
     )
 
 
-def _place(error: Exception, places: Iterable[Path]) -> str:
+def _place(error: BaseException, places: Iterable[Path]) -> str:
     places = [place.resolve() for place in places]
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
@@ -115,7 +173,7 @@ def _place(error: Exception, places: Iterable[Path]) -> str:
     return ", ".join(str(place) for place in places)
 
 
-def said(error: Exception) -> str:
+def said(error: BaseException) -> str:
     """The error in one line: its class and its text; of a driver's error, what the driver says."""
     if isinstance(error, exc.DBAPIError) and isinstance(error.orig, Exception):
         return said(error.orig)

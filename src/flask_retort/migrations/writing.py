@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from .bindings import DEFAULT
 from .project import Project
 
 Heads = tuple[str, ...]
+_ID = re.compile(r"[A-Za-z0-9_]{1,32}")
+"""An id fits the version table's column; with a minus it would be a count, such as "a-1"."""
+_SYMBOLS = ("head", "heads", "base", "current")
 NOTHING_ASKED: dict[str, Any] = {
     "message": None,
     "autogenerate": True,
@@ -204,7 +208,15 @@ def _check_message(message: str | None) -> None:
 
 
 def _check_new(project: Project, new_id: str | None) -> None:
-    if new_id is not None and new_id in {script.revision for script in project.walk()}:
+    if new_id is None:
+        return
+    if not _ID.fullmatch(new_id) or new_id in _SYMBOLS:
+        raise MigrationError(
+            f"'{new_id}' can't be the id of a revision: it has 1 to 32 of the characters A-Z, a-z,"
+            f" 0-9 and _, and is none of {', '.join(_SYMBOLS)}. Choose another --rev-id, or leave"
+            " it out for a new one."
+        )
+    if new_id in {script.revision for script in project.walk()}:
         raise MigrationError(
             f"The revision '{new_id}' exists already. Choose another --rev-id, or leave it out"
             " for a new one."

@@ -141,3 +141,18 @@ def test_a_type_in_a_schema_is_created_there(postgres: sa.Engine) -> None:
         assert "CREATE TYPE far.state" in script.upgrade
         for direction in ("upgrade", "downgrade", "upgrade"):
             script.run(connection, direction, {})
+
+
+def test_a_new_label_neither_creates_nor_drops_the_type(mysql_url: sa.URL) -> None:
+    engine = sa.create_engine(mysql_url, poolclass=sa.NullPool)
+    migrate(engine, tables(a=[sa.Enum("x", "y", name="letter")]))
+    text = migrate(engine, tables(a=[sa.Enum("x", "y", "z", name="letter")]))
+    engine.dispose()
+    assert "alter_column" in text
+    assert "TYPE" not in text
+
+
+def test_a_text_that_becomes_an_enum_creates_the_type(engine: sa.Engine) -> None:
+    migrate(engine, tables(a=[sa.String(30)]))
+    text = migrate(engine, tables(a=[state()]))
+    assert text.count("CREATE TYPE") == text.count("DROP TYPE") == 1

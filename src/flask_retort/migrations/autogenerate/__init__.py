@@ -8,23 +8,29 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard
 
 import sqlalchemy as sa
+from alembic.autogenerate import comparators
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
+from alembic.util import DispatchPriority
 
 from flask_retort._sa_compat import is_made_from_select
 from flask_retort.migrations.runner.journal import journal_name
 
+from .circles import sort
 from .compared_types import differ
 from .constraint_names import name_all
 from .enum_types import keep_flags, manage
 from .rendered_types import render
 from .table_order import arrange
+from .type_casts import convert
 
 logger = logging.getLogger("alembic.env")
 
 _TABLES = "retort tables"
 
 Filter = Callable[..., bool]
+
+comparators.dispatch_for("autogenerate", priority=DispatchPriority.FIRST)(sort)
 
 
 def compose(kw: dict[str, Any], *, version_table: str) -> dict[str, Any]:
@@ -130,6 +136,7 @@ def _complete(script: ops.MigrationScript, context: MigrationContext) -> None:
         keep_flags(container)
         name_all(container, checks_of_types=not _has_convention_for_checks(context))
         arrange(container, circles=alters)
+        convert(container)
     manage(upgrade, downgrade, [t for t in _tables(context) if not is_made_from_select(t)])
 
 

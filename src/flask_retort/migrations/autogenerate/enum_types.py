@@ -162,12 +162,21 @@ def _made_by_one(op: ops.MigrateOperation) -> Iterator[tuple[Place, sa.Enum]]:
             yield from _of_table(op.to_table())
         case ops.AddColumnOp():
             yield from _of(op.schema, op.table_name, op.column.name, op.column.type)
-        case ops.AlterColumnOp() if op.modify_type is not None:
+        case ops.AlterColumnOp() if op.modify_type is not None and not _is_same(op):
             yield from _of(op.schema, op.table_name, op.column_name, op.modify_type)
         case ops.OpContainer():
             yield from _made_by(op)
         case _:
             pass
+
+
+def _is_same(op: ops.AlterColumnOp) -> bool:
+    """Whether the column has its PostgreSQL type before: only the labels, or NULL, change."""
+    if isinstance(op.existing_type, mysql.ENUM):
+        return True  # as MariaDB has it, without a name
+    has = _enum(op.existing_type) if op.existing_type is not None else None
+    wanted = _enum(op.modify_type) if op.modify_type is not None else None
+    return has is not None and wanted is not None and _key(has) == _key(wanted)
 
 
 def _of_table(table: sa.Table) -> Iterator[tuple[Place, sa.Enum]]:

@@ -28,8 +28,6 @@ _UNKNOWN_TABLES = frozenset({1051, 4091, 4092})
 _ACCOUNT_FAILED = 1396
 _NO_SUCH_GRANT = frozenset({1141, 1147, 1403})
 
-_SHOWN = 200
-
 
 class MySQL(Backend):
     """MariaDB 10.6 and newer, and MySQL 8, by PyMySQL or mysqlclient: schema changes commit.
@@ -221,7 +219,3 @@ def _blocks_nobody(statement: Statement) -> bool:
 def _number(error: exc.DBAPIError) -> object:
     """The server's number of an error; PyMySQL and mysqlclient have it in the same place."""
     return error.orig.args[0] if error.orig is not None and error.orig.args else None
-
-
-def _shown(statement: str) -> str:
-    return " ".join(statement.split())[:_SHOWN]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -199,7 +199,7 @@ class Database:
         self._connection.commit()
         watch = Watch(self._lock, worker, steps, self._report, self.name, revision)
         try:
-            with watch, _alembic.revision_transaction(self._context):
+            with self._interruptible(), watch, _alembic.revision_transaction(self._context):
                 heads = self._apply(step, steps)
             if self._connection.in_transaction():  # begun after a commit of the script's own
                 self._connection.commit()
@@ -214,6 +214,19 @@ class Database:
         self._report(
             RevisionFinished(self.name, revision, title, downgrade, time.monotonic() - start)
         )
+
+    @contextmanager
+    def _interruptible(self) -> Generator[None]:
+        """Let an interruption stay one: undoing what is interrupted can fail, and says less."""
+        try:
+            yield
+        except Exception as error:
+            before = error.__context__
+            while before is not None:
+                if isinstance(before, KeyboardInterrupt):
+                    raise before from error
+                before = before.__context__
+            raise
 
     def _apply(self, step: _alembic.Step, steps: Steps) -> set[str]:
         """Everything that happens in the revision's transaction; returns the new heads."""
@@ -242,7 +255,7 @@ class Database:
             self._journal.drop()
             self._connection.commit()
             self._is_left_known = True
-        except exc.SQLAlchemyError as another:
+        except (exc.SQLAlchemyError, self._connection.dialect.loaded_dbapi.Error) as another:
             error.add_note(f"What is left of the revision could not be read: {another}")
 
     def _cancel(self, worker: int | None, error: BaseException) -> None:

@@ -41,27 +41,34 @@ def _refused(result: CursorResult[Any], *_: Any, **__: Any) -> NoReturn:
     raise CannotResume(_MESSAGES[id(result.context)][1])
 
 
-class _Unknown(CursorResult[Any]):
-    __slots__ = ()
-
-    rowcount = property(_refused)
-    lastrowid = property(_refused)
-    inserted_primary_key = property(_refused)
-    inserted_primary_key_rows = property(_refused)
-    returned_defaults = property(_refused)
-    returned_defaults_rows = property(_refused)
-    __iter__ = _refused
-    all = _refused
-    fetchall = _refused
-    fetchone = _refused
-    fetchmany = _refused
-    first = _refused
-    mappings = _refused
-    one = _refused
-    one_or_none = _refused
-    partitions = _refused
-    scalar = _refused
-    scalar_one = _refused
-    scalar_one_or_none = _refused
-    scalars = _refused
-    tuples = _refused
+_VALUES = (
+    "inserted_primary_key",
+    "inserted_primary_key_rows",
+    "lastrowid",
+    "returned_defaults",
+    "returned_defaults_rows",
+    "rowcount",
+)
+_ROWS = (
+    "__iter__",
+    "all",
+    "fetchall",
+    "fetchmany",
+    "fetchone",
+    "first",
+    "mappings",
+    "one",
+    "one_or_none",
+    "partitions",
+    "scalar",
+    "scalar_one",
+    "scalar_one_or_none",
+    "scalars",
+    "tuples",
+)
+_REFUSING: dict[str, Any] = {
+    "__slots__": (),  # or an object that exists could not become one of this class
+    **dict.fromkeys(_VALUES, property(_refused)),
+    **dict.fromkeys(_ROWS, _refused),
+}
+_Unknown: Any = type("_Unknown", (CursorResult,), _REFUSING)

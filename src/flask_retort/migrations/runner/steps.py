@@ -13,7 +13,6 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import event, exc
-from sqlalchemy.engine import CursorResult
 
 from flask_retort.errors import ChangedRevision
 from flask_retort.migrations.backends import INTERNAL, Backend, Kind, own
@@ -137,8 +136,8 @@ class Steps:
 
     def _after_execute(self, *about: Any) -> None:
         """Behind a statement that was skipped: its result is not known."""
-        result = about[-1]
-        if self._skipped is not None and isinstance(result, CursorResult):
+        result: Any = about[-1]
+        if self._skipped is not None:
             skipped.refuse(result, self._mark.revision, self._skipped)
         self._skipped = None
 
