@@ -56,13 +56,20 @@ def run(
     program = PROGRAM.format(body=body, before=before, name=name)
     command = [sys.executable, "-c", program, *arguments]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, preexec_fn=_listen_to_sigint
+    ) as process:
         assert process.stdout is not None
         if ended_by is not None:
             assert process.stdout.readline() == "ready\n"
             process.send_signal(ended_by)
         out, err = process.communicate(timeout=30)
     return subprocess.CompletedProcess(program, process.returncode, out, err)
+
+
+def _listen_to_sigint() -> None:
+    # A shell starts its background jobs, and so this run may be one, with the signal ignored.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 # --- errors ------------------------------------------------------------------------
