@@ -38,7 +38,7 @@ from tests.migrations.backends.sqlite_databases import (
 )
 from tests.migrations.scripts import QUICK, History, migrate
 
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.errors import MigrationError, NotAllowed, RevisionFailed, TableLocked
 from flask_retort.migrations.backends import Kind
 from flask_retort.migrations.backends.sqlite import SQLite
@@ -227,18 +227,20 @@ def test_another_writer_is_waited_for_and_tried_again(
     engine = make(path)
     pragma(engine, "journal_mode")  # a new journal mode would wait for the writer too
     history.add(CHANGE)
-    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    events: list[Event] = []
-    timer = threading.Timer(0.6, lambda: other.execute("COMMIT"))
-    timer.start()
+    retries: list[Retrying] = []
+
+    def let_go_at_the_first_retry(event: Event) -> None:
+        if isinstance(event, Retrying):
+            if not retries:
+                other.execute("COMMIT")
+            retries.append(event)
+
     settings = MigrationsConfig(lock_timeout=0.1, retries=5)
-    migrate(engine, history, settings=settings, report=events.append)
-    timer.join()
+    migrate(engine, history, settings=settings, report=let_go_at_the_first_retry)
     other.close()
     engine.dispose()
-    retries = [told for told in events if isinstance(told, Retrying)]
-    assert retries
     assert "locked" in retries[0].reason
     check_changed(path)
 
