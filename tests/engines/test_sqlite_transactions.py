@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from flask_retort.engines import begin_as_writer
 from flask_retort.engines.sqlite_transactions import TransactionalConnection, writes
 
 from .conftest import MakeEngine
@@ -348,3 +349,26 @@ def test_writers_are_served_in_the_order_they_came(sqlite_file: sa.Engine) -> No
     for thread in threads:
         thread.join()
     assert order == [0, 1, 2, 3, 4]
+
+
+def test_a_transaction_can_begin_as_writer_before_it_has_written(sqlite_file: sa.Engine) -> None:
+    """What it reads from then on nobody else changes before its end."""
+    with sqlite_file.connect() as connection, sqlite_file.connect() as other:
+        begin_as_writer(connection)
+        begin_as_writer(connection)
+        other.exec_driver_sql("PRAGMA busy_timeout = 0")
+        raw: Any = other.connection.driver_connection
+        raw._timeout = 0
+        with pytest.raises(exc.OperationalError, match="database is locked"):
+            begin_as_writer(other)
+        connection.rollback()
+        begin_as_writer(other)
+        assert raw.in_transaction
+
+
+def test_a_connection_in_autocommit_does_not_begin_as_writer(sqlite_file: sa.Engine) -> None:
+    """It has no transaction that could hold the lock to its end."""
+    with sqlite_file.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        begin_as_writer(connection)
+        raw: Any = connection.connection.driver_connection
+        assert not raw.in_transaction

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +11,20 @@ from sqlalchemy.engine import make_url
 
 from flask_retort.config import Config
 
-from . import drivers, failures, fork, mysql, pool, postgresql, recovery, sqlite
+from . import drivers, failures, fork, mysql, pool, postgresql, reading, recovery, sqlite
+from .reading import ReadingEngines, attach_to_all, refuse_writes
 
-__all__ = ["apply_defaults", "are_one_database", "dispose_all", "drop_all", "make_engine"]
+__all__ = [
+    "ReadingEngines",
+    "apply_defaults",
+    "are_one_database",
+    "attach_to_all",
+    "begin_as_writer",
+    "dispose_all",
+    "drop_all",
+    "make_engine",
+    "refuse_writes",
+]
 
 
 def apply_defaults(options: dict[str, Any], *, instance_path: str | None, config: Config) -> None:
@@ -56,6 +68,7 @@ def make_engine(options: dict[str, Any], *, bind_key: str | None, config: Config
     :param bind_key: named in messages; None is the default database.
     :raises ConfigurationError: the driver is not installed, or there is no such dialect.
     """
+    given = options
     options = {**options, "url": make_url(options["url"])}
     drivers.check_dialect(options["url"])
     is_pysqlite = sqlite.is_pysqlite(options["url"])
@@ -71,7 +84,22 @@ def make_engine(options: dict[str, Any], *, bind_key: str | None, config: Config
     if ping_after_idle is not None:
         recovery.attach(engine, ping_after_idle)
     fork.protect(engine)
+    make = functools.partial(make_engine, bind_key=bind_key, config=config)
+    reading.remember(engine, given, make, pooler=config.RETORT_POOLER)
     return engine
+
+
+def begin_as_writer(connection: sa.Connection) -> None:
+    """On SQLite, make the connection's transaction the one that writes, before it has read.
+
+    Waits its turn among the writers, at most the busy timeout, and sends BEGIN IMMEDIATE; so what
+    it reads from now on no one else can change before it writes, as a row lock does elsewhere.
+    Nothing on other databases, in a transaction that has written, and with AUTOCOMMIT.
+
+    :raises sqlalchemy.exc.OperationalError: another writer did not end within the busy timeout.
+    """
+    if connection.dialect.name == "sqlite":
+        sqlite.begin_as_writer(connection)
 
 
 def are_one_database(engines: list[sa.Engine]) -> bool:

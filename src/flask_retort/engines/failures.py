@@ -11,7 +11,9 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import ExceptionContext
 
 from flask_retort.checks import masked
-from flask_retort.errors import CannotConnect, Disconnected
+from flask_retort.errors import CannotConnect, CommitOutcomeUnknown, Disconnected
+
+from . import commits
 
 CAUSES = (
     (r"role .* does not exist", "The server has no such user", "create it, or correct the URL"),
@@ -80,7 +82,7 @@ _ENVIRONMENT = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc
 
 
 def translate(engine: sa.Engine, bind_key: str | None, connect_args: Mapping[str, Any]) -> None:
-    """Raise CannotConnect and Disconnected for what the driver reports in its own words.
+    """Raise CannotConnect, Disconnected and CommitOutcomeUnknown for what the driver reports.
 
     :param connect_args: searched for passwords, which are removed from the drivers' messages.
     """
@@ -98,9 +100,13 @@ def translate(engine: sa.Engine, bind_key: str | None, connect_args: Mapping[str
             return CannotConnect(_cannot_connect(place, said), error)
         if context.is_disconnect and is_server:
             said = _without_secrets(error.orig, secrets)
+            if commits.came_from_commit(error.orig):
+                return CommitOutcomeUnknown(_outcome_unknown(place, said), error)
             return Disconnected(_disconnected(place, said), error)
         return None
 
+    if is_server:
+        commits.watch(engine)
     event.listen(engine, "handle_error", handle)
 
 
@@ -119,10 +125,19 @@ def _cannot_connect(place: str, said: str) -> str:
 
 def _disconnected(place: str, said: str) -> str:
     return (
-        f"The connection to {place}, was lost: the driver says {said!r}. The transaction is gone;"
-        " if it was in COMMIT, it may have taken effect. Usually the server was restarted, ended"
-        " the session or failed over. Roll the session back and run the whole unit of work again:"
-        " the next connection is new."
+        f"The connection to {place}, was lost: the driver says {said!r}. The transaction is gone."
+        " Usually the server was restarted, ended the session or failed over. Roll the session back"
+        " and run the whole unit of work again: the next connection is new."
+    )
+
+
+def _outcome_unknown(place: str, said: str) -> str:
+    return (
+        f"The connection to {place}, was lost during COMMIT: the driver says {said!r}. The"
+        " transaction may have taken effect, or not; to run it again could do everything twice."
+        " Ask with error.resolve(), which tells on PostgreSQL after db.transaction(): True for"
+        " committed, False for not, None for not known. Where it is not known, let the unit of work"
+        " write a row with a unique key of its own, and look for that row before it is run again."
     )
 
 

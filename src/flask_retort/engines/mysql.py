@@ -9,7 +9,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import QueuePool
 
-from flask_retort.config import MySQLConfig
+from flask_retort.config_sections import MySQLConfig
 
 CONNECT_TIMEOUT = 10
 """Seconds, PyMySQL's own default. mysqlclient by itself waits as long as the operating system."""

@@ -16,10 +16,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from flask_retort.config import SQLiteConfig
+from flask_retort.config_sections import SQLiteConfig
 from flask_retort.errors import ConfigurationError
 
-from .sqlite_transactions import TransactionalConnection, primary_code
+from .sqlite_transactions import BEGIN_AS_WRITER, TransactionalConnection, primary_code
 
 _QUEUE_OPTIONS = ("pool_size", "max_overflow", "pool_timeout", "pool_use_lifo")
 
@@ -93,6 +93,27 @@ def drop_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
     with engine.begin() as connection, connection.begin_nested():
         connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
         metadata.drop_all(connection)
+
+
+def begin_as_writer(connection: sa.Connection) -> None:
+    """Begin the transaction as writer, unless it has begun or the driver is to decide."""
+    driver_connection = connection.connection.driver_connection
+    if (
+        isinstance(driver_connection, TransactionalConnection)
+        and not driver_connection.in_transaction
+    ):
+        # Said as a statement, so that its error is translated and the log shows it.
+        connection.exec_driver_sql(BEGIN_AS_WRITER)
+
+
+def set_busy_timeout(connection: sa.Connection, seconds: float) -> float:
+    """Let the connection wait so long for other writers; gives back how long it did before."""
+    before: int = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {max(1, round(seconds * 1000))}")
+    driver_connection = connection.connection.driver_connection
+    if isinstance(driver_connection, TransactionalConnection):
+        driver_connection.timeout = seconds
+    return before / 1000
 
 
 class TemporaryDatabase:

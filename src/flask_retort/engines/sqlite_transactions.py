@@ -14,6 +14,8 @@ _WRITES_ROWS = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE"))
 _WRITES = _WRITES_ROWS | {"CREATE", "DROP", "ALTER", "REINDEX", "ANALYZE", "SAVEPOINT"}
 _PLAIN_READS = frozenset(("SELECT", "select", "PRAGMA"))
 _SQLITE_DECIDES = frozenset((None, "DEFERRED"))
+BEGIN_AS_WRITER = "BEGIN IMMEDIATE /* as writer */"
+"""What a cursor of ours takes for a call of :meth:`TransactionalConnection.before_write`."""
 
 _execute = sqlite3.Cursor.execute
 _executemany = sqlite3.Cursor.executemany
@@ -37,7 +39,8 @@ class TransactionalConnection(sqlite3.Connection):
 
     def __init__(self, database: Any, timeout: float = 5.0, **kwargs: Any) -> None:
         super().__init__(database, timeout=timeout, **kwargs)
-        self._timeout = timeout
+        self.timeout = timeout
+        """Seconds to wait for the turn of writing; SQLite keeps its own busy timeout beside it."""
         self._lock: WriteLock | None = None
         self._holds_lock = False
 
@@ -92,7 +95,7 @@ class TransactionalConnection(sqlite3.Connection):
             return
         lock = self._lock_of_file()
         if lock is not None:
-            lock.acquire(self, self._timeout)
+            lock.acquire(self, self.timeout)
             self._holds_lock = True
         try:
             self._begin("EXCLUSIVE" if level == "EXCLUSIVE" else "IMMEDIATE")
@@ -138,6 +141,8 @@ class TransactionalCursor(sqlite3.Cursor):
         """Execute one statement, in a transaction if it writes."""
         if sql[:6] in _PLAIN_READS:
             _execute(self, sql, parameters)
+        elif sql == BEGIN_AS_WRITER:
+            cast(TransactionalConnection, self.connection).before_write()
         else:
             self._run(_execute, sql, parameters)
         return self
