@@ -1,25 +1,22 @@
-"""The session: one per application context, bound by the tables that a statement touches."""
+"""The session: bound by the tables that a statement touches, and whole again after an error."""
 
 from __future__ import annotations
 
-import functools
-import weakref
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
-from flask.globals import app_ctx
 from sqlalchemy import exc, orm
-from sqlalchemy.orm.exc import UnmappedClassError
-from sqlalchemy.util import ScopedRegistry
+from sqlalchemy.orm.exc import StaleDataError, UnmappedClassError
 
-from ._sa_compat import parts_of
-from .engines import are_one_database
-from .errors import MixedDatabases, NoAppContext
+from . import constraints
+from ._sa_compat import locks_rows, parts_of
+from .engines import are_one_database, begin_as_writer
+from .errors import MixedDatabases
+from .transactions import blocks, callbacks, failures, writes
+from .transactions.failures import LostWork
 
 if TYPE_CHECKING:
-    from flask import Flask
-
     from .extension import SQLAlchemy
 
 S = TypeVar("S", bound=orm.Session)
@@ -29,15 +26,39 @@ _UNKNOWN = object()
 class Session(orm.Session):
     """A ``sqlalchemy.orm.Session`` that finds its engine by bind key.
 
+    When a statement has failed and the database, or the unit of work, has given the transaction
+    up, an implicit transaction is rolled back at once, so that the next statement works; the
+    error says so. Inside ``db.transaction()``, ``begin()`` or a savepoint, its end rolls back.
+
     :param db: the extension whose engines are used, those of the current application.
+    :param engines: used in place of them, by bind key.
     :param kwargs: arguments of ``sqlalchemy.orm.Session``. With ``bind`` the session uses that
         engine or connection for everything, as SQLAlchemy documents it for tests.
     """
 
-    def __init__(self, db: SQLAlchemy[Any], **kwargs: Any) -> None:
+    watch: ClassVar[Callable[..., Any] | None] = None
+    """Called before each statement with the session and the arguments of the call; what it returns
+    stands for executing it, unless that is None. For the guards, where any are on."""
+
+    def __init__(
+        self,
+        db: SQLAlchemy[Any],
+        *,
+        engines: Mapping[str | None, sa.Engine] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self._db = db
+        self._engines = engines
         self._model_changes: Any = {}
+        self._is_committing = False
+        self.lost: LostWork | None = None
+        """What the last error has taken with it, until the next commit, rollback or close."""
+
+    @property
+    def written(self) -> bool:
+        """Whether the open transaction has written anything, and not rolled it back."""
+        return writes.has_written(self)
 
     def get_bind(
         self,
@@ -62,7 +83,7 @@ class Session(orm.Session):
             except exc.UnboundExecutionError:
                 if self.bind is not None:
                     raise
-        engines = self._db.engines
+        engines = self._db.engines if self._engines is None else self._engines
         bind_key = self._bind_key(mapper, clause)
         if bind_key is _UNKNOWN:
             if None not in engines:
@@ -89,22 +110,124 @@ class Session(orm.Session):
 
     def _is_one_database(self, tables: dict[str | None, sa.Table[Any]]) -> bool:
         """Whether the bind keys are different names for one and the same database."""
-        engines = self._db.engines
+        engines = self._db.engines if self._engines is None else self._engines
         return are_one_database([self._db._engine_for(engines, key) for key in tables])
+
+    def flush(self, objects: Any = None) -> None:
+        """``Session.flush``; a version that is not the database's any more is StaleVersion."""
+        wrote = self.written
+        try:
+            super().flush(*(() if objects is None else (objects,)))
+        except StaleDataError as error:
+            stale = constraints.stale(error, self)
+            self._recover(stale, wrote)
+            raise stale from error
+        except BaseException as error:
+            self._recover(error, wrote)
+            raise
+
+    def commit(self) -> None:
+        """``Session.commit``; where it fails, the session is ready for the next transaction.
+
+        :raises TransactionOpen: a ``db.transaction()`` block is open, and commits at its end.
+        """
+        blocks.check_end(self, "commit")
+        wrote = self.written
+        self._is_committing = True
+        callbacks.hold(self)
+        try:
+            super().commit()
+            self.lost = None
+        except BaseException as error:
+            self._is_committing = False
+            self._recover(error, wrote)
+            raise
+        finally:
+            self._is_committing = False
+            callbacks.release(self)
+
+    def rollback(self) -> None:
+        """``Session.rollback``.
+
+        :raises TransactionOpen: a ``db.transaction()`` block is open.
+        """
+        blocks.check_end(self, "rollback")
+        self.lost = None
+        callbacks.hold(self)
+        try:
+            super().rollback()
+        finally:
+            callbacks.release(self)
+
+    def close(self) -> None:
+        """``Session.close``."""
+        self.lost = None
+        super().close()
+
+    def _recover(self, error: BaseException, wrote: bool) -> None:
+        if not self._is_committing:  # the commit itself does it when it has failed
+            lost_before = self.lost is not None and self.lost.wrote
+            lost = failures.recover(self, error, wrote=wrote or lost_before)
+            self.lost = lost or self.lost
 
     if not TYPE_CHECKING:  # the signatures, with their overloads, are those of the parent
 
         def execute(self, statement, params=None, **kwargs):
             """``Session.execute``, which also finds the database of a ``union()``."""
-            return super().execute(statement, params, **_with_clause(statement, kwargs))
+            return self._run(super().execute, statement, params, kwargs)
 
         def scalar(self, statement, params=None, **kwargs):
             """``Session.scalar``, which also finds the database of a ``union()``."""
-            return super().scalar(statement, params, **_with_clause(statement, kwargs))
+            return self._run(super().scalar, statement, params, kwargs)
 
         def scalars(self, statement, params=None, **kwargs):
             """``Session.scalars``, which also finds the database of a ``union()``."""
-            return super().scalars(statement, params, **_with_clause(statement, kwargs))
+            return self._run(super().scalars, statement, params, kwargs)
+
+        def _run(self, run, statement, params, kwargs):
+            if locks_rows(statement):
+                self._begin_as_writer(statement, kwargs)
+            watch, kwargs = self.watch, _with_clause(statement, kwargs)
+            try:
+                result = None if watch is None else watch(self, statement, params, kwargs)
+                if result is None:
+                    result = run(statement, params, **kwargs)
+                elif run.__name__ != "execute":
+                    result = getattr(result, run.__name__)()
+            except BaseException as error:
+                self._recover(error, self.written)
+                raise
+            writes.note_statement(self, statement, result)
+            return result
+
+        def bulk_save_objects(self, *args, **kwargs):
+            """``Session.bulk_save_objects``."""
+            self._run_bulk(super().bulk_save_objects, args, kwargs)
+
+        def bulk_insert_mappings(self, *args, **kwargs):
+            """``Session.bulk_insert_mappings``."""
+            self._run_bulk(super().bulk_insert_mappings, args, kwargs)
+
+        def bulk_update_mappings(self, *args, **kwargs):
+            """``Session.bulk_update_mappings``."""
+            self._run_bulk(super().bulk_update_mappings, args, kwargs)
+
+        def _run_bulk(self, run, args, kwargs):
+            wrote = self.written
+            try:
+                run(*args, **kwargs)
+            except BaseException as error:
+                self._recover(error, wrote)
+                raise
+            writes.note(self)
+
+    def _begin_as_writer(self, statement: Any, kwargs: dict[str, Any]) -> None:
+        """What FOR UPDATE is on SQLite, which has no row locks."""
+        arguments = kwargs.get("bind_arguments") or {"clause": statement}
+        begin_as_writer(self.connection(bind_arguments=arguments))
+
+
+writes.watch(Session)
 
 
 def _with_clause(statement: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -112,59 +235,6 @@ def _with_clause(statement: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     if isinstance(statement, sa.CompoundSelect) and not kwargs.get("bind_arguments"):
         kwargs["bind_arguments"] = {"clause": statement}
     return kwargs
-
-
-def make_scoped_session(
-    factory: orm.sessionmaker[S], scopefunc: Callable[[], Any] | None
-) -> orm.scoped_session[S]:
-    """A registry of sessions, one for each application context unless a scope function is given.
-
-    Contexts are held weakly and by identity, so that no session can outlive its context or be
-    handed to another one.
-    """
-    if scopefunc is not None:
-        return orm.scoped_session(factory, scopefunc)
-    scoped = orm.scoped_session(factory, _current_context)
-    scoped.registry = ContextRegistry(factory)
-    return scoped
-
-
-class ContextRegistry(ScopedRegistry[S]):
-    """Sessions by application context."""
-
-    def __init__(self, factory: Callable[[], S]) -> None:
-        super().__init__(factory, _current_context)
-        self.registry = weakref.WeakKeyDictionary()
-
-    def pop(self) -> S | None:
-        """Forget the session of the current context, and give it back if there was one."""
-        session: S | None = self.registry.pop(_current_context(), None)
-        return session
-
-
-def _current_context() -> Any:
-    try:
-        return app_ctx._get_current_object()  # type: ignore[attr-defined]
-    except RuntimeError:
-        raise NoAppContext() from None
-
-
-def call_after_teardown(app: Flask, function: Callable[[BaseException | None], None]) -> None:
-    """Call the function when all teardown handlers of a context have run, or one has raised.
-
-    ``app.teardown_appcontext`` would not do: a handler that raises keeps the others from running.
-    """
-    teardown = app.do_teardown_appcontext
-
-    @functools.wraps(teardown)
-    def do_teardown_appcontext(*args: Any, **kwargs: Any) -> None:
-        try:
-            teardown(*args, **kwargs)
-        finally:
-            error = args[-1] if args else None  # Flask 3.2 passes the context before it
-            function(error if isinstance(error, BaseException) else None)
-
-    app.do_teardown_appcontext = do_teardown_appcontext  # type: ignore[method-assign]
 
 
 def _keys_of_mapper(mapper: Any) -> dict[str | None, sa.Table[Any]]:
