@@ -29,7 +29,6 @@ class Ledger:
         self.shared_sessions: list[str] = []
         self.teardowns = itertools.count(1)
         app.config.update(TESTING=False, PROPAGATE_EXCEPTIONS=False)
-        app.logger.disabled = True
 
         class Entry(self.db.Model):  # type: ignore[name-defined, misc]
             id = sa.Column(sa.Integer, primary_key=True, autoincrement=False)
