@@ -29,10 +29,11 @@ autodoc_preserve_defaults = True
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(sa|sqlalchemy|alembic|orm|exc|flask|werkzeug|blinker|click|collections|os|pathlib|typing)\..*",
+        r"(sa|sqlalchemy|alembic|orm|exc|flask|werkzeug|blinker|click|collections|contextlib|os|pathlib"
+        r"|typing)\..*",
     ),
     ("py:.*", r"(Flask|URL|Engine|MetaData|Select|RelationshipProperty|ScopedRegistry|Mapping)"),
-    ("py:(class|obj)", r"(flask_retort\.\w+\.)?[A-Z]"),
+    ("py:(class|obj)", r"(flask_retort\.[\w.]+\.)?([A-Z]|View)"),
     ("py:class", r"(Any|Callable|Iterator|Sequence|Self|NoReturn|types\.EllipsisType)"),
     ("py:.*", r"(.*\.)?_\w+"),
     ("py:attr", "Query"),

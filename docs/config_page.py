@@ -9,7 +9,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from flask_retort.config import Config, MigrationsConfig, MySQLConfig, SQLiteConfig
+from flask_retort.config import Config
+from flask_retort.config_sections import MigrationsConfig, MySQLConfig, SQLiteConfig
 
 PAGE = Path(__file__).parent / "reference" / "config.md"
 

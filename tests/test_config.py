@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from flask_retort.checks import masked
-from flask_retort.config import REMOVED, Config, MySQLConfig, SQLiteConfig, report_unknown_keys
+from flask_retort.config import REMOVED, Config, report_unknown_keys
+from flask_retort.config_sections import MySQLConfig, SQLiteConfig
 from flask_retort.errors import ConfigurationError, RetortWarning
 
 URL = "postgresql+psycopg://shop:hush%2Fhush@db.example/shop"

@@ -13,7 +13,7 @@ import pytest
 from docs import config_page
 
 import flask_retort
-from flask_retort import errors
+from flask_retort import errors, guards
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "flask_retort"
@@ -26,6 +26,10 @@ LONGEST_PAGE = 250
 ELSEWHERE = {
     "mypy_plugin.py": "typing/test_type_checkers.py",
     "checks.py": "test_config.py",
+    "config_sections.py": "test_config.py",
+    "names.py": "test_extension.py",
+    "scopes.py": "transactions/test_scope.py",
+    "transactions/blocks.py": "transactions/test_scope.py",
     "engines/mysql.py": "engines/test_servers.py",
     "engines/postgresql.py": "engines/test_servers.py",
     "engines/sockets.py": "engines/test_recovery.py",
@@ -130,12 +134,16 @@ def test_the_page_of_the_configuration_is_current() -> None:
     assert config_page.PAGE.read_text(encoding="utf-8") == config_page.page()
 
 
+NEVER_RAISED = (errors.RetortError, errors.DatabaseFailure, errors.StatementFailure)
+"""Errors are of their subclasses."""
+
+
 def _error_codes() -> Iterator[str]:
     """The codes of the classes, and those given where an error is raised or a warning issued."""
     for _, kind in inspect.getmembers(errors, inspect.isclass):
-        if kind.__module__ == errors.__name__ and kind is not errors.RetortError:
-            code = getattr(kind, "code", None)
-            yield from [code] if isinstance(code, str) else []
+        if issubclass(kind, errors.RetortError) and kind not in NEVER_RAISED:
+            yield kind.code
+    yield from (guard.code for guard in guards.KINDS)
     for path in SOURCE.rglob("*.py"):
         for pair in re.findall(r'code="([a-z-]+)"|\[retort:([a-z-]+)\]', _text(path)):
             yield from filter(None, pair)

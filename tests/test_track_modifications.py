@@ -384,7 +384,8 @@ def test_the_configuration_decides_whether_the_extension_listens(
     make_app: Any, database_url: sa.URL, tracked: bool
 ) -> None:
     """Without ``SQLALCHEMY_TRACK_MODIFICATIONS``, ORM statements have no extra event."""
-    app = make_app(SQLALCHEMY_DATABASE_URI=database_url, SQLALCHEMY_TRACK_MODIFICATIONS=tracked)
+    config = {"SQLALCHEMY_TRACK_MODIFICATIONS": tracked, "RETORT_GUARDS": "off"}
+    app = make_app(SQLALCHEMY_DATABASE_URI=database_url, **config)
     db = SQLAlchemy(app, model_class=Base)
     received = Signals()
     with app.app_context(), models_committed.connected_to(received.on_after, app):

@@ -80,7 +80,10 @@ def test_a_page_of_locked_rows_over_a_join(database_url: sa.URL, make_app: Any) 
         get_recorded_queries().clear()
         page = db.paginate(select, per_page=2)
         assert ([p.id for p in page.items], page.total) == ([1, 2], 3)
-        locking = ["FOR UPDATE" in query.statement for query in get_recorded_queries()]
+        statements = [query.statement for query in get_recorded_queries()]
+        if database_url.drivername == "sqlite":  # without row locks, one transaction writes
+            assert statements.pop(1).startswith("BEGIN IMMEDIATE")
+        locking = ["FOR UPDATE" in statement for statement in statements]
         assert locking == [False, database_url.drivername != "sqlite", False]
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .compat import install_as_flask_migrate, install_as_flask_sqlalchemy
-from .errors import RetortWarning
+from .errors import GuardError, RetortWarning
 from .extension import SQLAlchemy
 
 if TYPE_CHECKING:
     from .migrations import Migrate
 
 __all__ = [
+    "GuardError",
     "Migrate",
     "RetortWarning",
     "SQLAlchemy",

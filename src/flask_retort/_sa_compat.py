@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import LoaderCriteriaOption
+from sqlalchemy.orm import InstanceState, LoaderCriteriaOption, Mapper, QueryableAttribute
+from sqlalchemy.orm.exc import DetachedInstanceError
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.schema import CreateTableAs
 
 from .errors import RetortWarning
@@ -31,6 +34,14 @@ def resume_dataclass(cls: type[Any]) -> None:
     """Undo :func:`suspend_dataclass`, so that subclasses are dataclasses again."""
     if vars(cls).get(_DATACLASS_ARGUMENTS, ...) is None:
         delattr(cls, _DATACLASS_ARGUMENTS)
+
+
+def is_validator(member: Any) -> bool:
+    """Whether a member of a class is marked by ``@validates``.
+
+    The public ``Mapper.validators`` is filled too late for a validator to be replaced.
+    """
+    return hasattr(member, "__sa_validators__")
 
 
 def parts_of(clause: Any) -> list[Any]:
@@ -106,6 +117,62 @@ def limit_and_offset(statement: sa.GenerativeSelect) -> tuple[int | None, int]:
     return _number(limit), _number(statement._offset_clause) or 0
 
 
+def locks_rows(statement: Any) -> bool:
+    """Whether the statement is a select ``with_for_update()``, which can be set but not asked."""
+    return getattr(statement, "_for_update_arg", None) is not None
+
+
+def is_orm_statement(statement: Any) -> bool:
+    """Whether the statement is about models, which only an event of the session tells publicly."""
+    plugin: object = getattr(statement, "_propagate_attrs", {}).get("compile_state_plugin")
+    return plugin == "orm"
+
+
+def mapper_of(statement: Any) -> Mapper[Any] | None:
+    """The mapper of the first model that the statement is about."""
+    subject: Any = getattr(statement, "_propagate_attrs", {}).get("plugin_subject")
+    return getattr(subject, "mapper", None)
+
+
+def rereads(statement: Any, options: Mapping[str, Any] | None) -> bool:
+    """Whether loaded objects get the database's values: a refresh, or ``populate_existing``.
+
+    :param options: execution options of the call.
+    """
+    option = "populate_existing"
+    if statement.get_execution_options().get(option) or (options and options.get(option)):
+        return True
+    loading = options and options.get("_sa_orm_load_options")
+    if loading is not None and getattr(loading, "_populate_existing", False):
+        return True
+    compiling = getattr(statement, "_compile_options", None)
+    return bool(getattr(compiling, "_for_refresh_state", False))
+
+
+def is_plain_read(statement: Any, options: Mapping[str, Any] | None) -> bool:
+    """Whether it is a select of models that locks, skips and reads again nothing: the usual case.
+
+    :param options: execution options of the call.
+    """
+    return (
+        isinstance(statement, sa.Select)
+        and statement._for_update_arg is None
+        and statement._offset_clause is None
+        and statement._propagate_attrs.get("compile_state_plugin") == "orm"
+        and not rereads(statement, options)
+    )
+
+
+def row_lock(statement: Any) -> Any:
+    """The ``with_for_update()`` of a select (nowait, skip_locked, read, of), or None."""
+    return getattr(statement, "_for_update_arg", None)
+
+
+def has_options(statement: Any) -> bool:
+    """Whether the select has ``options()``, which can bring more tables into it."""
+    return bool(getattr(statement, "_with_options", ()))
+
+
 def without_lock(statement: Any) -> Any:
     """The select without ``with_for_update()``, which there is no public way to take back."""
     if statement._for_update_arg is None:
@@ -132,6 +199,48 @@ def loader_criteria(statement: sa.Executable) -> list[LoaderCriteriaOption]:
     return [option for option in options if isinstance(option, LoaderCriteriaOption)]
 
 
+Refused = Callable[[InstanceState[Any], str, DetachedInstanceError], None]
+
+
+def watch_loads(attribute: QueryableAttribute[Any], refused: Refused) -> None:
+    """Have a function called before the error leaves with which a detached object refuses a load.
+
+    SQLAlchemy has no event for it, and to mark each object as its session ends would cost every
+    request. This costs a call for a load, and nothing where the attribute is loaded.
+
+    :param attribute: of a mapped class, such as ``User.posts``. May be watched already.
+    :param refused: gets the object's state, the attribute's name and the error; it may raise
+        another error instead.
+    """
+    impl: Any = getattr(attribute, "impl", None)
+    kind: Any = impl.__class__
+    if hasattr(kind, _LOAD) and _LOAD not in vars(kind):
+        impl.__class__ = _watched(kind, refused)
+
+
+_LOAD = "_fire_loader_callables"
+
+
+@functools.cache
+def _watched(kind: Any, refused: Refused) -> type[Any]:
+    def load(self: Any, state: InstanceState[Any], key: str, passive: Any) -> Any:
+        try:
+            return kind._fire_loader_callables(self, state, key, passive)
+        except DetachedInstanceError as error:
+            refused(state, key, error)
+            raise
+
+    return type(kind.__name__, (kind,), {"__slots__": (), _LOAD: load})
+
+
+def max_overflow(pool: QueuePool) -> int:
+    """How many connections the pool opens beyond its size; -1 is no limit.
+
+    A pool tells its size, and has no public way to tell this.
+    """
+    return pool._max_overflow
+
+
 _READ = (
     "_distinct",
     "_distinct_on",
@@ -147,6 +256,7 @@ _READ = (
     "_offset_clause",
     "_order_by_clauses",
     "_pre_columns_clause",
+    "_propagate_attrs",
     "_raw_columns",
     "_setup_joins",
     "_where_criteria",

@@ -149,6 +149,62 @@ def binds(key: str, value: Any) -> Mapping[str | None, Mapping[str, Any]]:
     return found
 
 
+GUARDS = (
+    "lost-write",
+    "write-in-get",
+    "shared-session",
+    "broken-session",
+    "lost-update",
+    "lock-order",
+    "io-in-transaction",
+    "create-all",
+    "orm-in-json",
+    "detached-load",
+    "deep-offset",
+    "pool-too-small",
+    "sql-literal",
+)
+"""The codes of all guards."""
+
+MODES = ("warn", "raise", "count", "off")
+"""What a guard can do with what it finds."""
+
+
+def guards(key: str, value: Any) -> str | Mapping[str, str] | None:
+    """A mode, or a dict of modes by guard's code, with 'default' for the others; None is None."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return str(one_of(*MODES)(key, value))
+    given = _dict(key, value, "one of warn, raise, count, off, or a dict of these by guard")
+    for code in given:
+        if code not in (*GUARDS, "default"):
+            raise ConfigurationError(
+                f"{key} names no guard {code!r}. The nearest one is"
+                f" '{nearest(str(code), GUARDS)}'; there are {', '.join(GUARDS)}.",
+                code="unknown-setting",
+            )
+    return {code: str(one_of(*MODES)(f"{key}[{code!r}]", mode)) for code, mode in given.items()}
+
+
+def allowances(key: str, value: Any) -> tuple[tuple[str, str, str], ...]:
+    """A list of (guard's code, what it is about, reason), as a tuple."""
+    form = "a list of (code, subject, reason), such as ('lost-update', 'Product.views', 'a guess')"
+    given: Collection[Any] = value
+    if not isinstance(value, _LISTS):
+        raise _wrong_type(key, value, form)
+    for entry in given:
+        if (
+            not isinstance(entry, (tuple, list))
+            or len(entry) != 3  # pyright: ignore[reportUnknownArgumentType]
+            or not all(isinstance(word, str) and word for word in entry)  # pyright: ignore[reportUnknownVariableType]
+        ):
+            raise _wrong(key, entry, form)
+        if entry[0] not in GUARDS:
+            raise _wrong(f"The code of an entry of {key}", entry[0], "one of " + ", ".join(GUARDS))
+    return tuple(tuple(entry) for entry in given)
+
+
 def section(settings: type[Any]) -> Check:
     """A check that reads a dict of settings into the given dataclass."""
     fields = {field.name: field for field in dataclasses.fields(settings)}

@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import QueuePool
 
 from . import checks
+from .config_sections import MigrationsConfig, MySQLConfig, SQLiteConfig, about
 from .errors import ConfigurationError, MissingDatabase, RetortWarning
 
 PREFIXES = ("SQLALCHEMY_", "RETORT_")
@@ -32,112 +33,6 @@ MISSPELT_DATABASE_KEYS = ("DATABASE_URL", "DATABASE_URI", "SQLALCHEMY_URL", "SQL
 """Keys often written for SQLALCHEMY_DATABASE_URI that are not near it by spelling."""
 
 
-def _about(check: checks.Check, description: str) -> dict[str, Any]:
-    return {"check": check, "description": description}
-
-
-@dataclass(frozen=True, slots=True)
-class SQLiteConfig:
-    """What ``RETORT_SQLITE`` may hold: how every SQLite database of the application is opened."""
-
-    foreign_keys: bool = field(
-        default=True, metadata=_about(checks.boolean, "Enforce foreign keys.")
-    )
-    journal_mode: str | None = field(
-        default="wal",
-        metadata=_about(
-            checks.one_of("wal", "delete", "truncate", "persist", "memory", "off", None),
-            "Journal mode of database files; None leaves it as it is. With wal, readers and a"
-            " writer do not wait for each other.",
-        ),
-    )
-    synchronous: str | None = field(
-        default="normal",
-        metadata=_about(
-            checks.one_of("off", "normal", "full", "extra", None),
-            "How often SQLite waits for the disk; None leaves it as it is. normal is set only where"
-            " the journal mode is wal, because elsewhere it can damage a database at power loss.",
-        ),
-    )
-    busy_timeout: float = field(
-        default=20.0,
-        metadata=_about(checks.seconds, "Seconds a statement waits for a lock before it fails."),
-    )
-    transactions: str = field(
-        default="immediate",
-        metadata=_about(
-            checks.one_of("immediate", "driver"),
-            "immediate: a transaction that writes takes the write lock at its first write, in"
-            " order of arrival. driver: Python's sqlite3 module decides, as it does by default.",
-        ),
-    )
-    memory: str = field(
-        default="isolated",
-        metadata=_about(
-            checks.one_of("isolated", "shared"),
-            "isolated: every session of sqlite:// has a connection of its own to one temporary"
-            " database. shared: all share one connection, and each other's uncommitted rows.",
-        ),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class MySQLConfig:
-    """What ``RETORT_MYSQL`` may hold: how every MySQL and MariaDB connection is set up."""
-
-    snapshot_isolation: bool = field(
-        default=True,
-        metadata=_about(
-            checks.boolean,
-            "Set innodb_snapshot_isolation where the server has it, so that a row changed by"
-            " another transaction since it was read is an error and not a lost update.",
-        ),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class MigrationsConfig:
-    """What ``RETORT_MIGRATIONS`` may hold: how long ``flask db`` waits, and for what."""
-
-    wait: float = field(
-        default=600.0,
-        metadata=_about(
-            checks.seconds,
-            "Seconds to wait while another process migrates the same database.",
-        ),
-    )
-    lock_timeout: float = field(
-        default=3.0,
-        metadata=_about(
-            checks.seconds,
-            "Seconds a statement of a revision waits for a lock. Whoever comes after it waits as"
-            " long, readers too.",
-        ),
-    )
-    statement_timeout: float = field(
-        default=300.0,
-        metadata=_about(
-            checks.seconds,
-            "Seconds a statement of a revision may take; 0 is no limit. Statements that block"
-            " nobody, such as a concurrent index, have none.",
-        ),
-    )
-    idle_timeout: float = field(
-        default=300.0,
-        metadata=_about(
-            checks.seconds,
-            "Seconds after which the server ends a revision whose process is silent; 0 is never.",
-        ),
-    )
-    retries: int = field(
-        default=5,
-        metadata=_about(
-            checks.count,
-            "How often a revision is tried again that met a lock or a deadlock.",
-        ),
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Config:
     """The configuration of one application, checked, one attribute a key of the same name.
@@ -147,19 +42,19 @@ class Config:
 
     SQLALCHEMY_DATABASE_URI: URL | None = field(
         default=None,
-        metadata=_about(checks.optional_url, "URL of the default database, text or URL object."),
+        metadata=about(checks.optional_url, "URL of the default database, text or URL object."),
         repr=False,
     )
     SQLALCHEMY_ENGINE_OPTIONS: Mapping[str, Any] = field(
         default_factory=dict[str, Any],
-        metadata=_about(
+        metadata=about(
             checks.engine_options, "Arguments of create_engine for the default database."
         ),
         repr=False,
     )
     SQLALCHEMY_BINDS: Mapping[str | None, Mapping[str, Any]] = field(
         default_factory=dict[str | None, Mapping[str, Any]],
-        metadata=_about(
+        metadata=about(
             checks.binds,
             "Further databases by bind key: a URL, or a dict of create_engine's arguments with"
             " 'url'.",
@@ -168,48 +63,48 @@ class Config:
     )
     SQLALCHEMY_ECHO: bool | str = field(
         default=False,
-        metadata=_about(checks.echo, "Log all statements and pool events; 'debug' also logs rows."),
+        metadata=about(checks.echo, "Log all statements and pool events; 'debug' also logs rows."),
     )
     SQLALCHEMY_RECORD_QUERIES: bool = field(
         default=False,
-        metadata=_about(
+        metadata=about(
             checks.boolean, "Keep each statement of a request for get_recorded_queries()."
         ),
     )
     SQLALCHEMY_TRACK_MODIFICATIONS: bool = field(
         default=False,
-        metadata=_about(checks.boolean, "Send signals with the objects that a commit changed."),
+        metadata=about(checks.boolean, "Send signals with the objects that a commit changed."),
     )
     SQLALCHEMY_POOL_SIZE: int | None = field(
         default=None,
-        metadata=_about(
+        metadata=about(
             checks.optional_integer, "Connections a pool keeps open. Default pool_size."
         ),
     )
     SQLALCHEMY_MAX_OVERFLOW: int | None = field(
         default=None,
-        metadata=_about(
+        metadata=about(
             checks.optional_integer,
             "Connections a pool may open beyond its size. Default max_overflow.",
         ),
     )
     SQLALCHEMY_POOL_TIMEOUT: float | None = field(
         default=None,
-        metadata=_about(
+        metadata=about(
             checks.optional_seconds,
             "Seconds to wait for a connection of an exhausted pool. Default pool_timeout.",
         ),
     )
     SQLALCHEMY_POOL_RECYCLE: int | None = field(
         default=None,
-        metadata=_about(
+        metadata=about(
             checks.optional_integer,
             "Age in seconds at which a connection is replaced; -1 is never. Default pool_recycle.",
         ),
     )
     RETORT_PING_AFTER_IDLE: float | None = field(
         default=30.0,
-        metadata=_about(
+        metadata=about(
             checks.optional_seconds,
             "Seconds of idleness after which a server's connection is tried before it is handed"
             " out; 0: always; None: never.",
@@ -217,7 +112,7 @@ class Config:
     )
     RETORT_POOLER: str | None = field(
         default=None,
-        metadata=_about(
+        metadata=about(
             checks.one_of("transaction", None),
             "transaction: a pooler between here and the server gives each transaction another"
             " connection (pgbouncer's transaction mode); prepared statements are switched off.",
@@ -225,26 +120,51 @@ class Config:
     )
     RETORT_SQLITE: SQLiteConfig = field(
         default=SQLiteConfig(),
-        metadata=_about(checks.section(SQLiteConfig), "A dict of settings for SQLite, see there."),
+        metadata=about(checks.section(SQLiteConfig), "A dict of settings for SQLite, see there."),
     )
     RETORT_MYSQL: MySQLConfig = field(
         default=MySQLConfig(),
-        metadata=_about(checks.section(MySQLConfig), "A dict of settings for MySQL and MariaDB."),
+        metadata=about(checks.section(MySQLConfig), "A dict of settings for MySQL and MariaDB."),
     )
     RETORT_MIGRATIONS: MigrationsConfig = field(
         default=MigrationsConfig(),
-        metadata=_about(checks.section(MigrationsConfig), "A dict of settings for flask db."),
+        metadata=about(checks.section(MigrationsConfig), "A dict of settings for flask db."),
     )
     RETORT_MAX_PER_PAGE: int | None = field(
         default=100,
-        metadata=_about(
+        metadata=about(
             checks.optional_positive,
             "Most rows a page may have, unless the call says otherwise; None is no limit.",
         ),
     )
+    RETORT_REQUEST_TRANSACTION: bool = field(
+        default=False,
+        metadata=about(
+            checks.boolean,
+            "Commit once at the end of a request, before the response leaves and only if it is a"
+            " success; GET, HEAD and OPTIONS only read.",
+        ),
+    )
+    RETORT_GUARDS: str | Mapping[str, str] | None = field(
+        default=None,
+        metadata=about(
+            checks.guards,
+            "What guards do with a mistake they find: warn, raise, count or off, for all, or by"
+            " code in a dict with 'default' for the rest. None: raise with testing, warn with"
+            " debug, otherwise count.",
+        ),
+    )
+    RETORT_ALLOW: tuple[tuple[str, str, str], ...] = field(
+        default=(),
+        metadata=about(
+            checks.allowances,
+            "What guards let pass: a list of (code, what it is about, reason), such as"
+            " ('lost-update', 'Product.views', 'need not be exact').",
+        ),
+    )
     RETORT_IGNORE_KEYS: tuple[str, ...] = field(
         default=(),
-        metadata=_about(
+        metadata=about(
             checks.names, "Keys under our prefixes that belong to the application: not reported."
         ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
@@ -9,23 +10,23 @@ from typing import TYPE_CHECKING, Any, Generic, cast, overload
 
 import sqlalchemy as sa
 from flask import Flask, current_app, has_app_context
-from sqlalchemy import event, orm
+from sqlalchemy import orm
 
+from . import constraints, record_queries, request_transactions, track_modifications
+from . import guards as guards_module
 from . import model as model_module
-from . import record_queries, track_modifications
 from .checks import masked
 from .cli import add_models_to_shell
 from .config import Config, report_unknown_keys
-from .engines import apply_defaults, dispose_all, drop_all, make_engine
+from .context_sessions import call_after_teardown, current_session, make_scoped_session
+from .engines import apply_defaults, attach_to_all, dispose_all, drop_all, make_engine
 from .errors import ConfigurationError, UnknownBind
+from .guards import Guards
 from .model import Model as DefaultModel
+from .names import Names
 from .query import Query
-from .session import (
-    ContextRegistry,
-    Session,
-    call_after_teardown,
-    make_scoped_session,
-)
+from .scopes import Scopes
+from .session import Session
 from .table import Table
 from .views import Views
 
@@ -44,7 +45,7 @@ def _current_app() -> Any:
     return current_app._get_current_object()  # type: ignore[attr-defined] # a proxy
 
 
-class SQLAlchemy(Views, Generic[B]):
+class SQLAlchemy(Views, Scopes, Names, Generic[B]):
     """The database layer of one or many Flask applications.
 
     Holds models, metadata and the session registry, shared by all applications; engines belong to
@@ -108,6 +109,7 @@ class SQLAlchemy(Views, Generic[B]):
         self._engine_options = dict(engine_options or {})
         self._app_engines: weakref.WeakKeyDictionary[Flask, Engines] = weakref.WeakKeyDictionary()
         self._app_configs: weakref.WeakKeyDictionary[Flask, Config] = weakref.WeakKeyDictionary()
+        self._app_guards: weakref.WeakKeyDictionary[Flask, Guards] = weakref.WeakKeyDictionary()
         self._add_models_to_shell = add_models_to_shell
         self.metadatas: dict[str | None, sa.MetaData] = {}
         """Metadata by bind key; the default database's is under None."""
@@ -149,8 +151,12 @@ class SQLAlchemy(Views, Generic[B]):
         weakref.finalize(app, dispose_all, engines)
         app.extensions["sqlalchemy"] = self
         call_after_teardown(app, self._teardown_session)
+        session_class = self.session.session_factory.class_
+        self._app_guards[app] = guards_module.install(app, session_class, engines, config)
         if config.SQLALCHEMY_RECORD_QUERIES:
             record_queries.record(app, engines)
+        if config.RETORT_REQUEST_TRANSACTION:
+            request_transactions.init_app(self, app)
         if config.SQLALCHEMY_TRACK_MODIFICATIONS:
             track_modifications.listen(self.session)
 
@@ -160,11 +166,24 @@ class SQLAlchemy(Views, Generic[B]):
             for bind_key, options in config.engine_options(self._engine_options).items():
                 self._make_metadata(bind_key)
                 self._apply_driver_defaults(options, app)
-                engines[bind_key] = self._make_engine(bind_key, options, app)
+                engine = engines[bind_key] = self._make_engine(bind_key, options, app)
+                attach_to_all(
+                    engine, functools.partial(constraints.translate, schema=self._schema(bind_key))
+                )
         except BaseException:
             dispose_all(engines)
             raise
         return engines
+
+    def _schema(self, bind_key: str | None) -> constraints.Schema:
+        """What the models say of a database, as they are when an error is explained."""
+        return constraints.Schema(
+            lambda: self.metadatas[bind_key], lambda: self._registry_of_models().mappers
+        )
+
+    def _registry_of_models(self) -> orm.registry:
+        base: Any = self.Model
+        return cast(orm.registry, base.registry)
 
     def _apply_driver_defaults(self, options: dict[str, Any], app: Flask) -> None:
         """Complete one engine's options in place. Override to change defaults."""
@@ -220,6 +239,7 @@ class SQLAlchemy(Views, Generic[B]):
         base: Any = model_module.make_declarative_base(
             model_class, self.metadata, disable_autonaming=disable_autonaming
         )
+        constraints.watch_validators(base)
         base.__fsa__ = self
         if not hasattr(base, "query_class"):
             base.query_class = self.Query
@@ -229,13 +249,14 @@ class SQLAlchemy(Views, Generic[B]):
 
     def _teardown_session(self, error: BaseException | None) -> None:
         """Remove the session of the ending context. Nothing is committed."""
-        registry: object = getattr(self.session, "registry", None)
-        if isinstance(registry, ContextRegistry):
-            # Forgotten first, so that it is even if closing it fails.
-            session = cast("ContextRegistry[Session]", registry).pop()
-            if session is not None:
+        session = current_session(self.session)
+        if session is not None:
+            self.session.registry.clear()  # first, so that it is forgotten even if closing it fails
+            try:
+                self.guards.context_ends(session, error)
+            finally:
                 session.close()
-        else:
+        elif not hasattr(self.session, "registry"):  # put there by the application, or a test
             self.session.remove()
 
     # --- engines and metadata -----------------------------------------------------
@@ -260,6 +281,13 @@ class SQLAlchemy(Views, Generic[B]):
             ) from None
 
     @property
+    def guards(self) -> Guards:
+        """The guards of the current application, and what they have found."""
+        return self._app_guards[_current_app()]
+
+    allow = staticmethod(guards_module.allow)
+
+    @property
     def engine(self) -> sa.Engine:
         """The default engine of the current application."""
         return self._engine_for(self.engines, None)
@@ -277,7 +305,7 @@ class SQLAlchemy(Views, Generic[B]):
         return self._engine_for(self.engines if app is None else self._engines_of(app), key)
 
     @staticmethod
-    def _engine_for(engines: Engines, bind_key: str | None) -> sa.Engine:
+    def _engine_for(engines: Mapping[str | None, sa.Engine], bind_key: str | None) -> sa.Engine:
         try:
             return engines[bind_key]
         except KeyError:
@@ -335,37 +363,6 @@ class SQLAlchemy(Views, Generic[B]):
                 drop_all(engine, metadata)
             else:
                 getattr(metadata, op_name)(bind=engine)
-
-    # --- SQLAlchemy's own names ---------------------------------------------------
-
-    def relationship(self, *args: Any, **kwargs: Any) -> orm.Relationship[Any]:
-        """``sqlalchemy.orm.relationship`` whose dynamic queries are of :attr:`Query`."""
-        self._set_query_class(kwargs)
-        return orm.relationship(*args, **kwargs)
-
-    relation = relationship
-
-    def dynamic_loader(self, argument: Any, **kwargs: Any) -> orm.RelationshipProperty[Any]:
-        """``sqlalchemy.orm.dynamic_loader`` whose queries are of :attr:`Query`."""
-        self._set_query_class(kwargs)
-        return orm.dynamic_loader(argument, **kwargs)
-
-    def _set_query_class(self, kwargs: dict[str, Any]) -> None:
-        kwargs.setdefault("query_class", self.Query)
-        backref: str | tuple[str, dict[str, Any]] | None = kwargs.get("backref")
-        if backref is not None:
-            name, options = (backref, {}) if isinstance(backref, str) else backref
-            kwargs["backref"] = (name, {"query_class": self.Query, **options})
-
-    def __getattr__(self, name: str) -> Any:
-        """``db.Column``, ``db.event``: the public names of ``sqlalchemy`` and its ORM."""
-        if name == "event":
-            return event
-        if not name.startswith("_"):
-            for module in (sa, orm):
-                if hasattr(module, name):
-                    return getattr(module, name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
         name = type(self).__name__

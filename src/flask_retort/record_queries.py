@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import weakref
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from flask import Flask, g, has_app_context, has_request_context, request
 from flask.globals import app_ctx
 from sqlalchemy import Engine
 
+from .engines import attach_to_all
 from .events import Listener, StatementExecuted, observe
 
 _UNKNOWN = "<unknown>"
@@ -37,7 +39,7 @@ def record(app: Flask, engines: Mapping[str | None, Engine]) -> None:
     # Weakly: an engine's listeners must not keep alive the application that owns the engine.
     listener = _recorder(weakref.ref(app), app.import_name)
     for bind_key, engine in engines.items():
-        observe(engine, listener, bind_key=bind_key)
+        attach_to_all(engine, functools.partial(observe, listener=listener, bind_key=bind_key))
 
 
 @dataclass(slots=True)

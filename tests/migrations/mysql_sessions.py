@@ -18,7 +18,7 @@ DRIVERS = ("mysql+pymysql", "mysql+mysqldb")
 _HOLD = """
 import sys
 import sqlalchemy as sa
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.migrations.backends.mysql import MySQL
 
 url, statement = sys.argv[1:]

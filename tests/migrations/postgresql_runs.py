@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.migrations.backends import Kind
 from flask_retort.migrations.backends.postgresql import PostgreSQL
 

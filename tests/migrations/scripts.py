@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from flask_retort.config import Config, MigrationsConfig
+from flask_retort.config import Config
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.engines import make_engine
 from flask_retort.migrations import _alembic, runner
 from flask_retort.migrations.progress import Report, silent

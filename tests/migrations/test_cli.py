@@ -19,7 +19,7 @@ from tests.migrations.deployed import Deployment, ended, events
 from tests.migrations.scripts import History
 
 from flask_retort import SQLAlchemy
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.migrations import Migrate, commands
 from flask_retort.migrations.cli import db as group
 

@@ -26,7 +26,8 @@ def deployment(tmp_path: Path, database_url: sa.URL) -> Deployment:
 # --- how it ends ---------------------------------------------------------------------
 
 SLEEP = {
-    "sqlite": "import time; print('begun', flush=True); time.sleep(30)",
+    # In parts: a signal that comes between the flush and the sleep does not end the sleep.
+    "sqlite": "import time; print('begun', flush=True); [time.sleep(0.1) for _ in range(300)]",
     "postgresql": "print('begun', flush=True); op.execute('SELECT pg_sleep(30)')",
     "mysql": "print('begun', flush=True); op.execute('SELECT SLEEP(6)')",
 }

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.migrations.backends import backend_for
 from flask_retort.migrations.runner.journal import Journal, Mark
 from flask_retort.migrations.status import (

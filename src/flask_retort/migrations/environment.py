@@ -21,7 +21,7 @@ from alembic.util import CommandError
 from sqlalchemy import exc
 from sqlalchemy.engine.default import DefaultDialect
 
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.errors import BrokenRevision, MigrationError, RetortError
 
 from . import _alembic, autogenerate, refusals, runner, scripts

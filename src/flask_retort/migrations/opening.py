@@ -11,7 +11,7 @@ from alembic.config import Config
 from flask import current_app, has_app_context
 
 from flask_retort import checks
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.errors import MigrationError, NoAppContext, UnknownRevision
 
 from .bindings import bindings

@@ -14,7 +14,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import exc
 
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.errors import MigrationError, RetortError, UnknownRevision
 
 from . import builtin, refusals

@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from flask_retort.checks import masked
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 
 from . import _alembic
 from .backends import backend_for

@@ -22,7 +22,7 @@ from tests.migrations.mysql_sessions import (
     with_driver,
 )
 
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.errors import RevisionFailed, RunnerBusy
 from flask_retort.migrations.backends import Kind
 from flask_retort.migrations.backends.mysql import MySQL

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from tests.conftest import Disposed
 
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.errors import BehindPooler
 from flask_retort.migrations.backends.postgresql import PostgreSQL
 

@@ -21,7 +21,7 @@ from tests.migrations.postgresql_runs import (
 )
 from tests.migrations.programs import eventually
 
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.errors import RunnerBusy
 from flask_retort.migrations.backends import backend_for
 from flask_retort.migrations.backends.postgresql import PostgreSQL

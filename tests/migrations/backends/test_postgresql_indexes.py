@@ -25,7 +25,7 @@ from flask_retort.migrations.backends.postgresql import PostgreSQL
 BUILD = """
     import sys
     import sqlalchemy as sa
-    from flask_retort.config import MigrationsConfig
+    from flask_retort.config_sections import MigrationsConfig
     from flask_retort.migrations.backends.postgresql import PostgreSQL
 
     url, check, statement = sys.argv[1:]

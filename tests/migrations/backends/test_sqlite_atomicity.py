@@ -30,7 +30,7 @@ from tests.migrations.backends.sqlite_databases import (
 )
 from tests.migrations.scripts import History, migrate
 
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.errors import RevisionFailed
 
 

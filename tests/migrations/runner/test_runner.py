@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from tests.migrations.scripts import QUICK, History, contents, engine_for, migrate, work
 
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.errors import DatabaseAhead, HalfDone, NotAllowed, RevisionFailed, TableLocked
 from flask_retort.migrations import runner
 from flask_retort.migrations.backends import backend_for

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from tests.migrations.scripts import History, contents, engine_for, migrate
 
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.errors import CannotResume, ChangedRevision, RevisionFailed
 from flask_retort.migrations.progress import Event, Retrying
 

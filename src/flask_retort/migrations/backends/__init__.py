@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.errors import RevisionFailed, RunnerBusy
 
 INTERNAL = "retort_migrations"

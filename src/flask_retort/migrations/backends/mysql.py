@@ -10,7 +10,7 @@ from typing import ClassVar
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 
 from . import Backend, Kind, Lock, cannot_be_found_out, mysql_fingerprint, own, take_mark
 from .mysql_fingerprint import Outcome

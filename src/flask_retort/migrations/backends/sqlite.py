@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.engines.sqlite_transactions import primary_code
 from flask_retort.errors import MigrationError, RevisionFailed
 

@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from sqlalchemy import exc
 
-from flask_retort.config import MigrationsConfig
+from flask_retort.config_sections import MigrationsConfig
 from flask_retort.errors import RetortError, RevisionFailed
 from flask_retort.migrations import _alembic
 from flask_retort.migrations.backends import backend_for
