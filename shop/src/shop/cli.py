@@ -1,7 +1,8 @@
-"""The shop's command: ``flask --app shop import-cdnow``."""
+"""The shop's commands: ``flask --app shop import-cdnow`` and ``forget-keys``."""
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -16,6 +17,7 @@ from shop.cdnow import purchases, wheel
 from shop.cdnow.purchases import Survey
 from shop.services import cdnow_import
 from shop.services.cdnow_import import AlreadyImportedError
+from shop.services.order_keys import forget_keys
 
 file_option = click.option(
     "--file",
@@ -25,8 +27,9 @@ file_option = click.option(
 
 
 def init_app(app: Flask) -> None:
-    """Put the command on ``flask``."""
+    """Put the commands on ``flask``."""
     app.cli.add_command(import_cdnow_command)
+    app.cli.add_command(forget_keys_command)
 
 
 @click.command("import-cdnow")
@@ -35,6 +38,21 @@ def init_app(app: Flask) -> None:
 def import_cdnow_command(file: Path | None) -> None:
     """Import 69,659 real purchases of 23,570 customers, once; all of them or none."""
     import_cdnow(file)
+
+
+@click.command("forget-keys")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 36_500),
+    default=30,
+    show_default=True,
+    help="How long a key is kept after its order was placed.",
+)
+@with_appcontext
+def forget_keys_command(days: int) -> None:
+    """Delete idempotency keys that are older; the orders stay."""
+    count = forget_keys(dt.datetime.now(dt.UTC) - dt.timedelta(days=days))
+    click.echo(f"Forgot {count:,} keys.")
 
 
 def import_cdnow(file: Path | None) -> None:

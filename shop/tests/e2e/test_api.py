@@ -17,6 +17,8 @@ from shop.cdnow import purchases, wheel
 from shop.db import db
 from shop.models import Category, Order, OrderItem, Product, User
 from shop.services import cdnow_import
+from shop.services.orders import place_order
+from shop.services.placing.submission import Line
 
 
 @pytest.fixture
@@ -180,11 +182,9 @@ def test_health_without_database_is_503() -> None:
     assert "127.0.0.1" not in response.text
 
 
-def test_the_entrance_leads_on(app: Flask, client: FlaskClient) -> None:
-    """Every address that the index names answers, once an id is put in."""
-    with app.app_context():
-        db.session.add(User(email="ann@example.org", user_name="ann"))
-        db.session.commit()
-    user = get(client, "/api/v1/users")["items"][0]
-    for address in get(client, "/").values():
-        get(client, address.format(id=user["id"]))
+def test_the_entrance_leads_on(app: Flask, client: FlaskClient, market: Any) -> None:
+    """Every address that the index names answers, once an id or a number is put in."""
+    order = place_order(market.ann, [Line(market.products[0], 1)], "k")
+    for name, address in get(client, "/").items():
+        response = client.get(address.format(id=market.ann, number=order.number))
+        assert response.status_code == (405 if name == "new_order" else 200)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from flask import Flask
 
 from shop import config, create_app
 from shop.db import db
+from shop.models import OrderRequest
+from shop.services.orders import place_order
+from shop.services.placing.submission import Line
 
 
 def test_db_upgrade_creates_the_tables(database_url: sa.URL) -> None:
@@ -49,3 +54,20 @@ def test_import_names_bad_lines(app: Flask, sample: Path) -> None:
     result = app.test_cli_runner().invoke(args=["import-cdnow", "--file", str(sample)])
     assert result.exit_code == 1
     assert "line 302" in result.output
+
+
+def test_old_keys_are_forgotten(app: Flask, market: Any) -> None:
+    """forget-keys frees the keys of old orders, leaves those of new ones, and keeps all orders."""
+    lines = [Line(market.products[0], 1)]
+    old, new = (place_order(market.ann, lines, key) for key in ("old", "new"))
+    last_month = dt.datetime.now(dt.UTC) - dt.timedelta(days=31)
+    of_old = sa.update(OrderRequest).where(OrderRequest.order_number == old.number)
+    with db.engine.begin() as connection:
+        connection.execute(of_old.values(created_at=last_month))
+    runner = app.test_cli_runner()
+    for said in ("Forgot 1 keys.\n", "Forgot 0 keys.\n"):
+        result = runner.invoke(args=["forget-keys"])
+        assert (result.exit_code, result.output) == (0, said)
+    assert place_order(market.ann, lines, "new") == new
+    assert place_order(market.ann, lines, "old").number != old.number
+    market.audit()

@@ -18,6 +18,9 @@ from urllib.request import urlopen
 import pytest
 import sqlalchemy as sa
 
+import shop
+
+REVISIONS = [*Path(shop.__file__).parent.glob("migrations/versions/*.py")]
 FIRST = "fc501b7699a5"
 """The revision that an empty database begins with."""
 
@@ -145,7 +148,7 @@ def test_workers_that_upgrade_come_up_together(
                 server.terminate()
                 _, said = server.communicate(timeout=30)
     assert b"Exception in worker" not in said
-    assert sorted(applied.values()) == [0, 0, 0, 1]
+    assert sorted(applied.values()) == [0, 0, 0, len(REVISIONS)]
 
 
 def answers_of(address: str, workers: int) -> dict[str, int]:

@@ -1,10 +1,11 @@
-"""What the shop answers over HTTP: JSON only, errors as problem details (RFC 9457)."""
+"""What the shop answers over HTTP: JSON, and errors as problem details (RFC 9457)."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Flask
 
-from shop.api import front, orders, problems, products, users
+from flask_retort import problems
+from shop.api import front, orders, products, refusals, users
 
 
 def init_app(app: Flask) -> None:
@@ -15,3 +16,4 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(front.blueprint)
     app.register_blueprint(api)
     problems.init_app(app)
+    refusals.init_app(app)

@@ -19,6 +19,8 @@ def index() -> Response:
         products=url_for("api.products.list_products"),
         users=url_for("api.users.list_users"),
         orders_of_user="/api/v1/users/{id}/orders",
+        order="/api/v1/orders/{number}",
+        new_order=url_for("api.orders.create_order"),
         health=url_for("front.health"),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from flask import url_for
 
 from shop.models import Order, OrderItem, Product, User
+from shop.services.placing.submission import Placed, Sale
 
 
 def represent_product(product: Product) -> dict[str, object]:
@@ -38,12 +39,28 @@ def represent_user(user: User) -> dict[str, object]:
 
 def represent_order(order: Order) -> dict[str, object]:
     """An order; reads its items and their products, so the query must load them."""
+    cancelled = order.cancelled_at
     return {
-        "id": order.id,
         "number": order.number,
+        "user_id": order.user_id,
         "ordered_at": order.ordered_at.isoformat(),
+        "cancelled_at": None if cancelled is None else cancelled.isoformat(),
         "total": str(order.total),
         "items": [_represent_item(item) for item in order.items],
+        "links": _order_links(order.number),
+    }
+
+
+def represent_placed(order: Placed) -> dict[str, object]:
+    """An order as it was placed: the same at any later time, so without its products' names."""
+    return {
+        "number": order.number,
+        "user_id": order.user_id,
+        "ordered_at": order.ordered_at.isoformat(),
+        "cancelled_at": None,
+        "total": str(order.total),
+        "items": [_represent_sale(sale) for sale in order.sales],
+        "links": _order_links(order.number),
     }
 
 
@@ -56,4 +73,20 @@ def _represent_item(item: OrderItem) -> dict[str, object]:
         },
         "quantity": item.quantity,
         "unit_price": str(item.unit_price),
+    }
+
+
+def _represent_sale(sale: Sale) -> dict[str, object]:
+    address = url_for("api.products.show_product", product_id=sale.product_id)
+    return {
+        "product": {"id": sale.product_id, "links": {"self": address}},
+        "quantity": sale.quantity,
+        "unit_price": str(sale.unit_price),
+    }
+
+
+def _order_links(number: str) -> dict[str, str]:
+    return {
+        "self": url_for("api.orders.show_order", number=number),
+        "cancellation": url_for("api.orders.create_cancellation", number=number),
     }

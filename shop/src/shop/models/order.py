@@ -31,6 +31,7 @@ class Order(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     ordered_at: Mapped[dt.datetime]
     total: Mapped[Decimal]
+    cancelled_at: Mapped[dt.datetime | None]
 
     user: Mapped[User] = relationship(back_populates="orders")
     items: Mapped[list[OrderItem]] = relationship(
