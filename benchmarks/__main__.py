@@ -8,7 +8,7 @@ import sys
 
 from . import results
 
-NAMES = sorted(path.stem for path in results.HERE.glob("bench_*.py"))
+NAMES = sorted(path.stem.removeprefix("bench_") for path in results.HERE.glob("bench_*.py"))
 
 
 def main() -> int:
@@ -23,7 +23,9 @@ def main() -> int:
         results.make_readme()
         return 0
     for name in options.names or NAMES:
-        result = importlib.import_module(f"{__package__}.{name}").run(0.1 if options.quick else 1)
+        result = importlib.import_module(f"{__package__}.bench_{name}").run(
+            0.1 if options.quick else 1
+        )
         print(results.markdown(result))
         if not options.quick:
             results.write(result)

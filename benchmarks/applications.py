@@ -14,6 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 from werkzeug.test import EnvironBuilder
 
 import flask_retort
+import flask_retort.session
 
 from .databases import USERS
 
@@ -74,13 +75,22 @@ def plain_sqlalchemy(url: sa.URL) -> Request:
     return _requests(Flask(__name__), view)
 
 
-def retort(url: sa.URL, *, by_key: bool = True, config: Config | None = None) -> Request:
-    """This package, ``db.session.get`` in the view; or a view that does not touch the database."""
+def retort(
+    url: sa.URL, *, by_key: bool = True, reads_only: bool = False, config: Config | None = None
+) -> Request:
+    """This package, ``db.session.get`` in the view; or a view that does not touch the database.
+
+    :param reads_only: the view does it in ``db.read_only()``.
+    """
 
     class Base(DeclarativeBase):
         pass
 
-    return _extension(flask_retort.SQLAlchemy(model_class=Base), url, by_key, config or {})
+    class OwnSession(flask_retort.session.Session):
+        """Guards listen to the class: those of one row must not be heard in another."""
+
+    db = flask_retort.SQLAlchemy(model_class=Base, session_options={"class_": OwnSession})
+    return _extension(db, url, by_key, config or {}, reads_only=reads_only)
 
 
 def flask_sqlalchemy(url: sa.URL, *, by_key: bool = True, config: Config | None = None) -> Request:
@@ -97,7 +107,9 @@ def flask_sqlalchemy(url: sa.URL, *, by_key: bool = True, config: Config | None 
     return _extension(package.SQLAlchemy(model_class=Base), url, by_key, config or {})
 
 
-def _extension(db: Any, url: sa.URL, by_key: bool, config: Config) -> Request:
+def _extension(
+    db: Any, url: sa.URL, by_key: bool, config: Config, *, reads_only: bool = False
+) -> Request:
     app = Flask(__name__)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config.from_mapping(config)
@@ -107,7 +119,13 @@ def _extension(db: Any, url: sa.URL, by_key: bool, config: Config) -> Request:
     def view(number: int) -> str:
         return _name(db.session.get(user, number))
 
-    return _requests(app, view if by_key else lambda number: f"User {number}")
+    def reading_view(number: int) -> str:
+        with db.read_only():
+            return _name(db.session.get(user, number))
+
+    if by_key:
+        return _requests(app, reading_view if reads_only else view)
+    return _requests(app, lambda number: f"User {number}")
 
 
 def _user(base: type) -> type[Columns]:

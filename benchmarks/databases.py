@@ -79,12 +79,18 @@ def filled_file() -> Generator[sa.URL, None, None]:
 @contextmanager
 def filled_database(server: Server) -> Generator[sa.URL, None, None]:
     """The URL of a new database on the server with the users in it."""
+    with new_database(server) as url:
+        _fill(url)
+        yield url
+
+
+@contextmanager
+def new_database(server: Server) -> Generator[sa.URL, None, None]:
+    """The URL of a new, empty database on the server."""
     name = f"retort_bench_{os.getpid()}"
     _execute(server.url(), f"CREATE DATABASE {name}")
     try:
-        url = server.url().set(database=name)
-        _fill(url)
-        yield url
+        yield server.url().set(database=name)
     finally:
         _execute(server.url(), server.drop.format(name))
 

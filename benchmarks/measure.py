@@ -44,15 +44,19 @@ class Samples:
         """The least processor time of a turn."""
         return min(self.cpu)
 
-    def ratio_to(self, other: Samples) -> Estimate:
-        """The middle of the rounds' ratios; rounds of both rows ran side by side."""
-        pairs = zip(self.fastest, other.fastest, strict=True)
-        return _middle([own / others for own, others in pairs])
+    def ratio_to(self, other: Samples, *, above: Samples | None = None) -> Estimate:
+        """The middle of the rounds' ratios; rounds of both rows ran side by side.
+
+        :param above: what both do besides, taken off both.
+        """
+        less = [0.0] * len(self.fastest) if above is None else above.fastest
+        rounds = zip(self.fastest, other.fastest, less, strict=True)
+        return middle([(own - same) / (others - same) for own, others, same in rounds])
 
     def more_than(self, other: Samples) -> Estimate:
         """The middle of the rounds' differences, in microseconds a call."""
         pairs = zip(self.fastest, other.fastest, strict=True)
-        return _middle([own - others for own, others in pairs])
+        return middle([own - others for own, others in pairs])
 
 
 class Estimate(NamedTuple):
@@ -108,7 +112,7 @@ def _take_turn(call: Callable[[], object], calls: int, samples: Samples) -> None
     samples.cpu.append(cpu * 1e6 / calls)
 
 
-def _middle(values: list[float]) -> Estimate:
+def middle(values: list[float]) -> Estimate:
     """The bounds are order statistics: the rank of the median is binomial, whatever the noise."""
     ordered = sorted(values)
     middle, half = len(ordered) / 2, 0.98 * math.sqrt(len(ordered))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal, TypedDict, cast
+from typing import Literal, TypedDict, cast, final
 
 from .measure import Samples
 
@@ -26,6 +27,7 @@ class Row(TypedDict):
     compared: dict[str, str]
 
 
+@final
 class Table(TypedDict):
     """The rows of one round-robin; only these may be compared with each other."""
 
@@ -35,8 +37,21 @@ class Table(TypedDict):
     rows: list[Row]
 
 
+@final
+class Sheet(TypedDict):
+    """A table whose columns a benchmark chooses itself; the first cell of a row is its name."""
+
+    title: str
+    note: str
+    head: list[str]
+    rows: list[list[str]]
+
+
 class Claim(TypedDict):
-    """What must be reached, and what was, with its bounds. A run with too much noise is open."""
+    """What must be reached, and what was, with its bounds. A run with too much noise is open.
+
+    A limit that does not say "at least" is the most that may be measured.
+    """
 
     claim: str
     limit: str
@@ -51,7 +66,7 @@ class Result(TypedDict):
     name: str
     date: str
     machine: dict[str, str]
-    tables: list[Table]
+    tables: Sequence[Table | Sheet]
     claims: list[Claim]
     skipped: list[str]
 
@@ -129,11 +144,20 @@ def _with_results(text: str) -> str:
 
 
 def _claims(claims: list[Claim]) -> str:
-    rows = [[c["claim"], c["limit"], c["measured"], c["bounds"], c["holds"]] for c in claims]
-    return _lines(["claim", "at most", "measured", "bounds", "holds"], rows)
+    rows = [
+        [c["claim"], _limit(c["limit"]), c["measured"], c["bounds"], c["holds"]] for c in claims
+    ]
+    return _lines(["claim", "must be", "measured", "bounds", "holds"], rows)
 
 
-def _table(table: Table) -> str:
+def _limit(limit: str) -> str:
+    return limit if limit.startswith("at least") else f"at most {limit}"
+
+
+def _table(table: Table | Sheet) -> str:
+    if "head" in table:
+        lines = _lines(table["head"], table["rows"])
+        return "\n\n".join([f"### {table['title']}", table["note"], lines])
     compared = list(table["rows"][0]["compared"])
     head = ["row", "fastest us", "mean us", "CPU us", *compared]
     rows = [
