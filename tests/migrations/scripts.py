@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,10 @@ class History:
             f"revision = 'r{number}'\ndown_revision = {parent!r}\n\n\n"
             f"def upgrade():\n{body}\n\n\ndef downgrade():\n{undo}\n"
         )
-        (self.folder / "versions" / f"r{number}.py").write_text(text)
+        script = self.folder / "versions" / f"r{number}.py"
+        script.write_text(text)
+        # Python takes a text of the same length in the same second for the one it has compiled.
+        Path(cache_from_source(script)).unlink(missing_ok=True)
 
 
 def engine_for(url: sa.URL) -> sa.Engine:
