@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
+from tests.servers import environment_of_the_caller
+
 ROOT = Path(__file__).parents[2]
 PINNED = ROOT / "requirements" / "upstream.txt"
 DOWNLOADS = ROOT / ".cache" / "upstream"
@@ -80,7 +82,7 @@ def _download_all(folder: str) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     command += ["--no-build-isolation", "--no-binary", ":all:", "--require-hashes"]
     command += ["--dest", folder, "--requirement", str(PINNED)]
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, env=environment_of_the_caller())
 
 
 def _counts(report: Path) -> dict[str, int]:
