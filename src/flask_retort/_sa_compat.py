@@ -95,8 +95,8 @@ def conditions(statement: Any) -> list[Any]:
     return list(statement._where_criteria)
 
 
-def order_of(statement: sa.Select[Any]) -> Sequence[sa.ColumnElement[Any]]:
-    """What the select is ordered by, as it was given.
+def order_of(statement: sa.GenerativeSelect) -> Sequence[sa.ColumnElement[Any]]:
+    """What the select, or union, is ordered by, as it was given.
 
     A statement can be given an order, but there is no public way to read it.
     """

@@ -127,7 +127,17 @@ def stale_version(engine: sa.Engine) -> None:
     db.session.flush()
 
 
-def broken_session(engine: sa.Engine) -> None:
+def after_flush(engine: sa.Engine) -> None:
+    """A statement follows a flush whose error was caught, in one block."""
+    with db.transaction():
+        db.session.add(Account(id=3, mail="ann@x.org"))
+        try:
+            db.session.flush()
+        except sa.exc.IntegrityError:
+            db.session.scalars(sa.select(Account)).all()
+
+
+def after_statement(engine: sa.Engine) -> None:
     """A statement follows one whose error was caught."""
     with engine.connect() as connection:
         for statement in ("SELECT * FROM nowhere", "SELECT 1"):
@@ -145,5 +155,6 @@ CONFLICTS: dict[str, Callable[[sa.Engine], None]] = {
     "statement timeout": statement_timeout,
     "read only": read_only,
     "stale version": stale_version,
-    "broken session": broken_session,
+    "broken session, after a flush": after_flush,
+    "broken session, after a statement": after_statement,
 }

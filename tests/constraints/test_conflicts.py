@@ -20,8 +20,8 @@ NO_ROW_LOCKS = "there are no locks on rows"
 IMPOSSIBLE = {
     ("deadlock", "sqlite"): ONE_WRITER,
     ("lock not free", "sqlite"): NO_ROW_LOCKS,
-    ("broken session", "sqlite"): NO_GIVING_UP,
-    ("broken session", "mysql"): NO_GIVING_UP,
+    ("broken session, after a statement", "sqlite"): NO_GIVING_UP,
+    ("broken session, after a statement", "mysql"): NO_GIVING_UP,
 }
 
 

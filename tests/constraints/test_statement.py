@@ -59,6 +59,13 @@ def test_a_statement_that_reads_writes_nothing() -> None:
     assert failed(sa.select(TABLE)) == Sent()
 
 
+@pytest.mark.parametrize("lock", ["OF t", "NOWAIT", "OF t NOWAIT", ""])
+def test_a_lock_is_no_update(lock: str) -> None:
+    """``FOR UPDATE OF t`` is not about a table named ``OF``."""
+    assert failed(f"SELECT id FROM t FOR UPDATE {lock}") == Sent()
+    assert failed(f"SELECT id FROM t FOR NO KEY UPDATE {lock}") == Sent()
+
+
 def test_a_write_inside_a_read_is_found() -> None:
     """A CTE that writes; only the text tells."""
     new = sa.insert(TABLE).values(id=1).returning(TABLE.c.id).cte("new")

@@ -51,6 +51,33 @@ def test_the_key_of_two_columns(shop: Shop) -> None:
 
 
 @pytest.mark.usefixtures("shallow")
+@pytest.mark.parametrize(
+    ("order", "write"),
+    [
+        ([], ".where(Post.id > last).order_by(Post.id).limit(1)"),
+        ([Post.id.desc()], ".where(Post.id < last).order_by(Post.id.desc()).limit(1)"),
+        (
+            [Post.title.desc()],
+            ".where(tuple_(Post.title, Post.id) < last)"
+            ".order_by(Post.title.desc(), Post.id.desc()).limit(1)",
+        ),
+        (
+            [Post.title.asc(), Post.id],
+            ".where(tuple_(Post.title, Post.id) > last).order_by(Post.title, Post.id).limit(1)",
+        ),
+        ([Post.title, Post.id.desc()], "by > where it ascends and by < where it descends"),
+        ([sa.func.lower(Post.title)], "end the order with the primary key"),
+        ([sa.text("title")], "end the order with the primary key"),
+    ],
+)
+def test_the_order_of_the_page_is_kept(shop: Shop, order: list[Any], write: str) -> None:
+    """What is to be written gives the rows that the next page has."""
+    with shop.push(), pytest.raises(GuardError) as raised:
+        shop.db.session.scalars(sa.select(Post).order_by(*order).limit(1).offset(2))
+    assert write in str(raised.value)
+
+
+@pytest.mark.usefixtures("shallow")
 def test_depth_must_be_a_number() -> None:
     """An offset that is an expression, or without a limit, is not a page whose depth is known."""
     with new_shop(RETORT_GUARDS="raise") as shop, shop.push():

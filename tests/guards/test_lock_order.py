@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from tests.conftest import Disposed
 from tests.guards.collection import Shop
-from tests.guards.models import Product
+from tests.guards.models import Product, post_tags
 from tests.guards.on_servers import shop_on
 
 from flask_retort.errors import Deadlock, GuardError
@@ -58,6 +58,24 @@ def test_the_message_says_what_to_write(shop: Shop) -> None:
     assert "for key in sorted(keys)" in message
     assert "db.allow('lock-order', 'Product', reason=...)" in message
     assert message.endswith("[retort:lock-order]")
+
+
+def test_a_table_without_a_model_is_locked_by_a_select(shop: Shop) -> None:
+    """``db.lock()`` takes models only."""
+
+    def lock(post: int) -> None:
+        key = (post_tags.c.post_id == post, post_tags.c.tag_id == 1)
+        shop.db.session.execute(sa.select(post_tags).where(*key).with_for_update())
+
+    with shop.push():
+        lock(2)
+        with pytest.raises(GuardError) as raised:
+            lock(1)
+        shop.db.session.rollback()
+    keys = "post_tags.c.post_id, post_tags.c.tag_id"
+    assert f"rows = db.session.execute(select(post_tags).where(tuple_({keys}).in_(keys))" in str(
+        raised.value
+    )
 
 
 def test_an_autoflush_comes_before_the_lock(shop: Shop) -> None:

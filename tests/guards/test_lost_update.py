@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
-from tests.conftest import Disposed
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from tests.conftest import Disposed, MakeApp
 from tests.guards.collection import Shop, collection
 from tests.guards.models import Product, db
 from tests.guards.on_servers import found_by, sell, shop_on, two_sell
 
+from flask_retort import SQLAlchemy
 from flask_retort.errors import GuardError, SerializationFailure
 from flask_retort.guards import lost_update
 
@@ -161,6 +163,39 @@ def test_the_message_says_what_to_write(shop: Shop) -> None:
     assert "product = db.lock(Product, [id])[id]" in message
     assert "db.allow('lost-update', 'Product.stock', reason=...)" in message
     assert message.endswith("[retort:lost-update]")
+
+
+class OwnBase(DeclarativeBase):
+    pass
+
+
+class BinStock(OwnBase):
+    """Neither its table nor its key has the usual name."""
+
+    __tablename__ = "warehouse_stock"
+
+    bin: Mapped[str] = mapped_column(primary_key=True)
+    sku: Mapped[str] = mapped_column(primary_key=True)
+    stock: Mapped[int]
+
+
+def test_the_message_has_the_model_s_own_names(make_app: MakeApp) -> None:
+    """Whoever copies its lines has code that runs."""
+    app = make_app("tests.guards.models", RETORT_GUARDS="raise")
+    own = SQLAlchemy(app, model_class=OwnBase)
+    with app.app_context():
+        own.create_all()
+        own.session.add(BinStock(bin="A", sku="P1", stock=10))
+        own.session.commit()
+        sell(own.session.get_one(BinStock, ("A", "P1")))  # type: ignore[arg-type] # has stock too
+        with pytest.raises(GuardError) as raised:
+            own.session.commit()
+        own.session.rollback()
+        message = str(raised.value)
+        assert "bin_stock.stock = BinStock.stock + difference" in message
+        assert "where(BinStock.bin == ..., BinStock.sku == ..., BinStock.stock >=" in message
+        assert "bin_stock = db.lock(BinStock, [(bin, sku)])[(bin, sku)]" in message
+        assert own.lock(BinStock, [("A", "P1")])["A", "P1"].stock == 10
 
 
 def test_a_second_line_can_make_it_right(shop: Shop) -> None:

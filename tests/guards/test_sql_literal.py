@@ -48,6 +48,46 @@ def bound(shop: Shop, statement: Any) -> str:
     return found[1]
 
 
+def test_exec_driver_sql(shop: Shop) -> None:
+    """It takes no ``text()``, so the message names the method that does."""
+    with shop.push(), pytest.raises(GuardError) as raised:
+        shop.db.session.connection().exec_driver_sql(by_name(SECRET))
+    assert (
+        """connection.execute(text("select * from user where name = :name"), {"name": name})"""
+    ) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (
+            lambda days: f"select now() - interval '{days} days'",
+            'CAST(:days AS interval)"), {"days": f"{days} days"}',
+        ),
+        (lambda day: f"select DATE '{day}'", 'CAST(:day AS DATE)"), {"day": day}'),
+        (lambda day: f"select '{day}'::date", 'CAST(:day AS date)"), {"day": day}'),
+        (lambda n: f"select {n}::numeric(8, 2)", 'CAST(:n AS numeric(8, 2))"), {"n": n}'),
+    ],
+)
+def test_typed_literals_run_as_proposed(
+    postgresql_url: sa.URL, make_app: MakeApp, make: Any, line: str
+) -> None:
+    """``date :day`` and ``:day::date`` would be a syntax error."""
+    value: Any = "2026-11-21" if "day)" in line or "day}" in line else 7
+    app = make_app(SQLALCHEMY_DATABASE_URI=postgresql_url, RETORT_GUARDS="raise")
+    db = SQLAlchemy(app)
+    with app.app_context():
+        with pytest.raises(GuardError) as raised:
+            db.session.execute(text(make(value)))
+        message = str(raised.value)
+        assert line in message
+        found = re.search(r"Bind it: (.*)\. Allow it", message)
+        assert found is not None
+        name = make.__code__.co_varnames[0]
+        statement, parameters = eval(found[1], {"text": text, name: value})
+        assert db.session.execute(statement, parameters).scalar_one() is not None
+
+
 def test_list(shop: Shop) -> None:
     """A list that was joined is bound as a list."""
 

@@ -119,6 +119,42 @@ def test_going_on_in_a_broken_block_is_refused(ledger: Ledger) -> None:
     assert ledger.db.session.scalars(sa.select(Account.name)).all() == ["first"]
 
 
+def test_what_was_before_a_broken_savepoint_is_kept(ledger: Ledger) -> None:
+    """The refusal inside names the error, and does not say that more is lost than is."""
+    with ledger.db.transaction():
+        ledger.add("second")
+        with (
+            pytest.raises(BrokenSession, match=r"must be unique\. Put the part") as raised,
+            ledger.db.transaction() as session,
+        ):
+            ledger.add("first")
+            with pytest.raises(UniqueViolation) as caught:
+                session.flush()
+            session.scalars(sa.select(Account)).all()
+    assert raised.value.__cause__ is caught.value
+    assert raised.value.rolled_back == "savepoint"
+    assert str(raised.value).count("[retort:") == 1
+    assert ledger.names() == ["first", "second"]
+
+
+def test_the_advice_after_a_statement_of_text_can_be_followed(ledger: Ledger) -> None:
+    """PostgreSQL refuses the next statement; with the savepoint that is proposed it works."""
+    insert = sa.text("INSERT INTO account (name, balance) VALUES ('first', 0)")
+    if ledger.db.engine.dialect.name == "postgresql":
+        with (
+            pytest.raises(BrokenSession, match=r"try: with db\.transaction\(\)"),
+            ledger.db.transaction() as session,
+        ):
+            with pytest.raises(UniqueViolation):
+                session.execute(insert)
+            session.scalars(sa.select(Account)).all()
+    with ledger.db.transaction() as session:
+        with pytest.raises(UniqueViolation), ledger.db.transaction():
+            session.execute(insert)
+        ledger.add("second")
+    assert ledger.names() == ["first", "second"]
+
+
 def test_a_stale_version_is_told_as_one(ledger: Ledger) -> None:
     """Changed by another session since it was read: the model is named, the session works."""
     with ledger.db.transaction() as session:

@@ -87,6 +87,22 @@ def test_a_deadlock_in_a_savepoint_is_told_as_one(on_mysql: Ledger) -> None:
     assert on_mysql.names() == ["first", "other"]
 
 
+def test_a_statement_after_it_is_told_the_same(on_mysql: Ledger) -> None:
+    """Not to put into a savepoint what was in one."""
+    with (
+        in_the_way(on_mysql) as collide,
+        pytest.raises(BrokenSession) as raised,
+        on_mysql.db.transaction() as session,
+    ):
+        on_mysql.add("before")
+        with pytest.raises(Deadlock), on_mysql.db.transaction():
+            collide()
+        session.scalars(sa.select(Account)).all()
+    message = str(raised.value)
+    assert "Let it leave the outermost block" in message
+    assert message.count("[retort:") == 1
+
+
 def test_what_follows_it_is_refused(on_mysql: Ledger) -> None:
     """The next statement as well, whoever made the savepoint and the transaction."""
     session = on_mysql.db.session

@@ -15,7 +15,7 @@ Verb = Literal["INSERT", "UPDATE", "DELETE"]
 _NAME = r'(?:"(?:[^"]|"")+"|`(?:[^`]|``)+`|\[[^\]]+\]|[\w$]+)'
 _WRITE = re.compile(
     rf"\b(?:(?P<INSERT>INSERT\s+(?:(?:OR\s+)?\w+\s+)?INTO|REPLACE\s+INTO)"
-    rf"|(?P<DELETE>DELETE\s+FROM)|(?P<UPDATE>UPDATE))\s+(?:ONLY\s+)?"
+    rf"|(?P<DELETE>DELETE\s+FROM)|(?P<UPDATE>(?<!\bFOR\s)(?<!\bKEY\s)UPDATE))\s+(?:ONLY\s+)?"
     rf"(?:(?P<schema>{_NAME})\.)?(?P<table>{_NAME})",
     re.IGNORECASE,
 )

@@ -82,7 +82,9 @@ TEXTS: Mapping[str, Text] = {
     ),
     "read-only": Text(
         "the transaction, or the database, is read only",
-        "Write outside of db.read_only(), to the database that takes writes.",
+        "Write outside of db.read_only(), to the database that takes writes. With"
+        " RETORT_REQUEST_TRANSACTION a GET only reads: write in a POST, or take the view out with"
+        " @request_transactions.exempt.",
         "can't be changed",
     ),
     "stale-version": Text(
@@ -93,8 +95,9 @@ TEXTS: Mapping[str, Text] = {
     "broken-session": Text(
         "an earlier statement of the transaction has failed and its error was caught, so that the"
         " database takes nothing but a rollback",
-        "Put what may fail into with db.session.begin_nested(): ..., and catch the error around"
-        " that block; or call db.session.rollback() where it is caught.",
+        "Put what may fail into a savepoint, and catch its error outside of that: try: with"
+        " db.transaction(): ... except UniqueViolation: ... Outside of a block"
+        " db.session.rollback() where it is caught does too.",
         "could not be saved",
     ),
     "invalid-value": Text("the value is refused by the model", "", "is not allowed"),

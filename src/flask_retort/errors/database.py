@@ -74,6 +74,12 @@ class DatabaseFailure(RetortError):  # noqa: N818 - names the state
         return f"{self.message}{said} [retort:{self.code}]"
 
 
+def first_sentence(error: BaseException) -> str:
+    """What has happened, without what to write: for the message of an error that came of it."""
+    said = str(getattr(error, "message", error)).partition("\n")[0]
+    return said.partition(". The database says ")[0].rstrip(".")
+
+
 class StatementFailure(DatabaseFailure, exc.DBAPIError):
     """An error that the driver reported.
 

@@ -8,6 +8,7 @@ from traceback import walk_tb
 from flask import Flask, has_request_context
 from sqlalchemy.orm import Session as SQLAlchemySession
 
+from flask_retort.errors.database import first_sentence
 from flask_retort.transactions.failures import LostWork
 
 from . import places
@@ -58,7 +59,8 @@ class BrokenSessionGuard(Guard):
             subject = places.route(places.current_request())
         elif command is not None:
             subject = command[0]
-        self.find(subject, where=place, error=_first_sentence(lost.error))
+        error = f"{type(lost.error).__name__}: {first_sentence(lost.error)}"
+        self.find(subject, where=place, error=error)
 
 
 def _is_request_given_up() -> bool:
@@ -75,8 +77,3 @@ def _was_raised_by_commit(error: BaseException) -> bool:
     """Whether a commit failed: then everybody knows that nothing of it is there."""
     commit = SQLAlchemySession.commit.__code__
     return any(frame.f_code is commit for frame, _ in walk_tb(error.__traceback__))
-
-
-def _first_sentence(error: BaseException) -> str:
-    said = str(getattr(error, "message", error)).partition("\n")[0].rstrip(".")
-    return f"{type(error).__name__}: {said}"

@@ -57,8 +57,8 @@ class LockOrderGuard(Guard):
         what="{model} {key} was locked after {model} {before} in one transaction, at {where}.",
         why="Two transactions that lock the same rows in different orders wait for each other: the"
         " database ends one of them with a deadlock, after it has kept both waiting.",
-        write="Lock all of them first, in one statement: rows = db.lock({model}, keys). Or go"
-        " through them in the order of their keys: for key in sorted(keys).",
+        write="Lock all of them first, in one statement: rows = {lock}. Or go through them in the"
+        " order of their keys: for key in sorted(keys).",
     )
 
     def __init__(self, reports: Reports) -> None:
@@ -113,13 +113,21 @@ class LockOrderGuard(Guard):
             late = order.wait_for(table, keys) if keys else None
             if late is not None and not _is_guarded(session, order.locks, table, late[0]):
                 key, before = (_shown(value) for value in late)
-                model = self._model_of(table)
-                self.find(model, key=key, before=before, model=model)
+                name, lock = self._words(table)
+                self.find(name, key=key, before=before, model=name, lock=lock)
 
-    def _model_of(self, table: Any) -> str:
+    def _words(self, table: Any) -> tuple[str, str]:
+        """The model, or the table where it has none, and the line that locks its rows."""
         mappers = self._base.registry.mappers
-        names = [mapper.class_.__name__ for mapper in mappers if table == mapper.local_table]
-        return str(names[0] if names else table.name)
+        for mapper in mappers:
+            if table == mapper.local_table:
+                model = str(mapper.class_.__name__)
+                return model, f"db.lock({model}, keys)"
+        columns = [f"{table.name}.c.{column.key}" for column in table.primary_key]
+        order = ", ".join(columns)
+        key = order if len(columns) == 1 else f"tuple_({order})"
+        select = f"select({table.name}).where({key}.in_(keys)).order_by({order})"
+        return str(table.name), f"db.session.execute({select}.with_for_update()).all()"
 
 
 def _is_guarded(session: Session, locks: RowLocks, table: Any, key: Key) -> bool:

@@ -31,6 +31,7 @@ from .per_transaction import PerTransaction
 from .places import Place
 from .reporting import Reports, Text
 from .row_locks import RowLocks, Rows, row_of, rows_changed, rows_inserted, rows_named
+from .words import key_names, variable
 
 States = weakref.WeakSet[InstanceState[Any]]
 Marks = dict[InstanceState[Any], dict[str, Place | None]]
@@ -76,10 +77,10 @@ class LostUpdateGuard(Guard):
         why="Two requests that read the same value both write theirs, and one of the two changes is"
         " lost.",
         write="Let the database compute: {row}.{name} = {subject} + difference, or"
-        " update({model}).where({model}.id == ..., {subject} >= quantity)"
+        " update({model}).where({condition}, {subject} >= quantity)"
         ".values({name}={subject} - quantity), and look at the rowcount. Or lock the row before its"
-        " first read, in the same transaction: {row} = db.lock({model}, [id])[id]. Or give the"
-        " model a version_id_col.",
+        " first read, in the same transaction: {row} = db.lock({model}, [{key}])[{key}]. Or give"
+        " the model a version_id_col.",
     )
 
     def __init__(self, reports: Reports) -> None:
@@ -160,8 +161,16 @@ class LostUpdateGuard(Guard):
         if self._is_isolated(session, state):
             return
         model = state.class_.__name__
-        row = str(row_of(state)[0])
-        self.find(f"{model}.{name}", where=where, name=name, model=model, row=row)
+        keys = key_names(state.mapper)
+        self.find(
+            f"{model}.{name}",
+            where=where,
+            name=name,
+            model=model,
+            row=variable(state.class_),
+            condition=", ".join(f"{model}.{key} == ..." for key in keys),
+            key=keys[0] if len(keys) == 1 else f"({', '.join(keys)})",
+        )
 
     def _flushed(self, session: Session, flush_context: UOWTransaction) -> None:
         if session.new:

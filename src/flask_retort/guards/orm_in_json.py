@@ -17,6 +17,7 @@ from flask_retort.errors import GuardError, ORMInJSON
 
 from .hooks import Guard
 from .reporting import Text
+from .words import variable
 
 Default = Callable[[Any], Any]
 
@@ -101,7 +102,7 @@ def _is_of_model(value: object) -> bool:
 
 
 def _words(mapper: Mapper[Any], *, is_written: bool) -> dict[str, str]:
-    name = _WORD.sub("_", mapper.class_.__name__).lower()
+    name = variable(mapper.class_)
     columns = sorted(mapper.column_attrs, key=lambda prop: not prop.columns[0].primary_key)
     fields = [prop.key for prop in columns if _is_harmless(prop)]
     secret = sorted(set(mapper.column_attrs.keys()) - set(fields))
@@ -119,7 +120,6 @@ def _words(mapper: Mapper[Any], *, is_written: bool) -> dict[str, str]:
     }
 
 
-_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SECRET = re.compile(
     r"passw|passphrase|pwd|secret|token|hash|salt|api_?key|private|credential|otp|ssn|card|iban|cvv"
     r"|(?:^|_)pin(?:_|$)",

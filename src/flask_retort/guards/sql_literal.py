@@ -66,7 +66,7 @@ class SQLLiteralGuard(Guard):
         caller = next(_calls(self._package), None) if texts else None
         if caller is not None:
             for text in texts:
-                self._judge(text, context.dialect.name, caller)
+                self._judge(text, context, caller)
 
     def _texts_of(self, context: Any, statement: str) -> tuple[str, ...]:
         """What of the statement the application has written as text."""
@@ -78,15 +78,15 @@ class SQLLiteralGuard(Guard):
             texts = self._texts[compiled] = () if context.isddl else _texts_in(compiled.statement)
         return texts
 
-    def _judge(self, text: str, dialect: str, caller: FrameType) -> None:
+    def _judge(self, text: str, context: Any, caller: FrameType) -> None:
         known = self._harmless.setdefault((caller.f_code, caller.f_lineno), set())
         if hash(text) in known or len(known) >= _ENOUGH:
             return
-        finding = self._finding(sql_text.read(text.strip(), dialect), caller)
+        finding = self._finding(sql_text.read(text.strip(), context.dialect.name), caller)
         if finding is None:
             known.add(hash(text))
         else:
-            self.find(finding.subject, **finding.words())
+            self.find(finding.subject, **finding.words(is_plain=context.compiled is None))
 
     def _finding(self, sql: SQLText, caller: FrameType) -> _Finding | None:
         """What is wrong with the text, by the modules of the calls; else by those they name."""
@@ -125,7 +125,11 @@ class _Finding:
         """The function that makes the text."""
         return f"{self.source.module}.{self.template.function}".rstrip(".")
 
-    def words(self) -> dict[str, str]:
+    def words(self, *, is_plain: bool) -> dict[str, str]:
+        """What the message says.
+
+        :param is_plain: the text went to ``exec_driver_sql()``, which takes no ``text()``.
+        """
         named = " and ".join(dict.fromkeys(hole.source for hole in self.holes))
         if self.is_input:
             name = self.holes[0].name
@@ -135,11 +139,12 @@ class _Finding:
                 "write": f"Choose among what may be asked for: {name} ="
                 f" {{'name': User.name}}.get({named}, User.id), and pass that on without text().",
             }
+        bound = _bound(self.template, self.holes, self.statement)
         return {
             "what": f"The value of {named} was put into a statement's text",
             "why": "A value can then change what the statement does (SQL injection), and the"
             " database prepares a new statement for each value.",
-            "write": f"Bind it: {_bound(self.template, self.holes, self.statement)}.",
+            "write": f"Bind it: {f'connection.execute({bound})' if is_plain else bound}.",
         }
 
 
@@ -331,7 +336,8 @@ def _bound(template: Template, valued: tuple[Hole, ...], statement: SQLText) -> 
         if hole in valued:
             before, value, parts[i] = _unquoted(text, hole, parts[i])
             name = hole.name if values.get(hole.name, value) == value else f"{hole.name}_{i}"
-            text, values[name] = f"{before}:{name}", value
+            before, parameter, parts[i] = _cast(before, f":{name}", parts[i])
+            text, values[name] = f"{before}{parameter}", value
         else:
             text += f"{{{hole.source}}}"
         text += parts[i]
@@ -362,12 +368,25 @@ def _unquoted(before: str, hole: Hole, after: str) -> tuple[str, str, str]:
     return before, value, after
 
 
+def _cast(before: str, parameter: str, after: str) -> tuple[str, str, str]:
+    """The same, with ``date '...'`` and ``'...'::date`` in the form that takes a parameter."""
+    typed = _TYPE_BEFORE.search(before)
+    cast = _TYPE_AFTER.match(after)
+    if typed:
+        return before[: typed.start()], f"CAST({parameter} AS {typed[1]})", after
+    if cast:
+        return before, f"CAST({parameter} AS {cast[1]})", after[cast.end() :]
+    return before, parameter, after
+
+
 def _expanding(text: str, names: Iterable[str]) -> str:
     lists = [name for name in names if re.search(rf"\bin :{name}\b", text, re.IGNORECASE)]
     listed = ", ".join(f'bindparam("{name}", expanding=True)' for name in lists)
     return f".bindparams({listed})" if lists else ""
 
 
+_TYPE_BEFORE = re.compile(r"\b(interval|date|time|timestamp|timestamptz)\s*$", re.IGNORECASE)
+_TYPE_AFTER = re.compile(r"::(\w+(?:\([\d, ]+\))?(?:\[\])?)")
 _CALLS = 6
 """How many calls above the statement are looked at."""
 _ENOUGH = 100

@@ -15,7 +15,7 @@ from flask_retort.errors import (
     DatabaseFailure,
     TransactionOpen,
 )
-from flask_retort.errors.database import RolledBack
+from flask_retort.errors.database import RolledBack, first_sentence
 
 from . import callbacks, outcome, writes
 from .settings import Settings
@@ -115,9 +115,8 @@ class Block:
             raise BrokenSession(ENDED)
         if innermost(self.session) is not self:
             raise BrokenSession(_STILL_OPEN)
-        if self.broken_by is not None:
-            text = _BROKEN_WHOLE if _is_lost(self.session) else _BROKEN
-            raise BrokenSession(text.format(error=self.broken_by)) from self.broken_by
+        if (broken := refusal(self.session)) is not None:
+            raise broken
 
     def _is_open(self) -> bool:
         """Whether the session is still in it, be it in a savepoint that was begun by hand."""
@@ -228,11 +227,22 @@ def mark_broken(session: Session, error: BaseException) -> None:
     """
     if _is_lost(session):
         for block in _blocks(session):
-            block.broken_by = error
+            block.broken_by = block.broken_by or error
     elif is_inside(session):
         block = innermost(session)
-        if block.is_outermost is not session.in_nested_transaction():
-            block.broken_by = error
+        if block.transaction is (session.get_nested_transaction() or session.get_transaction()):
+            block.broken_by = block.broken_by or error
+
+
+def refusal(session: Session) -> BrokenSession | None:
+    """What a use of the innermost block raises, if it has caught an error that has ended it."""
+    error = innermost(session).broken_by if is_inside(session) else None
+    if error is None:
+        return None
+    text = _BROKEN_WHOLE if _is_lost(session) else _BROKEN
+    broken = BrokenSession(text.format(error=first_sentence(error)))
+    broken.__cause__ = error
+    return broken
 
 
 def _discard_changes(session: Session) -> None:
@@ -279,12 +289,12 @@ ENDED = (
 )
 _BROKEN = (
     "A statement of this db.transaction() block failed, its error was caught inside, and the"
-    " database has given the rest up: {error} Put the part that may fail into a db.transaction() of"
-    " its own, which is a savepoint, and catch the error outside of that."
+    " database has given the rest up: {error}. Put the part that may fail into a db.transaction()"
+    " of its own, which is a savepoint, and catch the error outside of that."
 )
 _BROKEN_WHOLE = (
     "An error that was caught inside this db.transaction() block has ended the whole transaction,"
-    " with its savepoints: {error} Let it leave the outermost block, whose function can be run"
+    " with its savepoints: {error}. Let it leave the outermost block, whose function can be run"
     " again with db.transaction(retry=3)."
 )
 _STILL_OPEN = (
@@ -298,12 +308,15 @@ _MAY_BE_HALF = (
 _SETTINGS_INSIDE = (
     "A db.transaction() with isolation, read_only or a timeout was begun inside an open"
     " transaction, of which these are fixed at its start. Give them to the outermost"
-    " db.transaction(), or call this function before the transaction begins."
+    " db.transaction(), or call this function before the transaction begins. With"
+    " RETORT_REQUEST_TRANSACTION the request is that transaction: take the view out with"
+    " @request_transactions.exempt."
 )
 _SETTINGS_READING = (
     "A db.transaction() with isolation, read_only or a timeout was begun inside db.read_only(),"
     " whose reads need not be in a transaction. In its place write with"
-    " db.transaction(read_only=True, isolation=...)."
+    " db.transaction(read_only=True, isolation=...). With RETORT_REQUEST_TRANSACTION a GET is such"
+    " a scope: take the view out with @request_transactions.exempt."
 )
 _CHANGES_BEFORE = (
     "A db.transaction() with isolation, read_only or a timeout needs a transaction of its own, and"

@@ -42,6 +42,9 @@ def recover(session: Session, error: BaseException, *, wrote: bool) -> LostWork 
     if isinstance(error, exc.PendingRollbackError) and not isinstance(error, BrokenSession):
         if is_implicit:
             session.rollback()
+        refusal = blocks.refusal(session)
+        if refusal is not None:
+            raise refusal
         raise BrokenSession(_BROKEN) from error
     if not _is_given_up(session, error):
         return None
@@ -66,7 +69,7 @@ def _is_implicit(session: Session) -> bool:
 
 
 def _is_given_up(session: Session, error: BaseException) -> bool:
-    transaction = session.get_transaction()
+    transaction = session.get_nested_transaction() or session.get_transaction()
     if transaction is None or not transaction.is_active or isinstance(error, BrokenSession):
         return True
     if not isinstance(error, exc.DBAPIError):
@@ -96,8 +99,8 @@ def _was_refused_by_postgresql(error: BaseException | None) -> bool:
 
 
 _BROKEN = (
-    "An earlier statement of this transaction failed, and its error was caught, so everything since"
-    " the transaction began is rolled back and nothing more can be done in it. Put the part that"
-    " may fail into a savepoint, and catch its error outside of that: try: with db.transaction():"
-    " ... except UniqueViolation: ..."
+    "An earlier statement of this transaction failed, and its error was caught, so the transaction,"
+    " or the savepoint that it was in, takes nothing but a rollback. Put the part that may fail"
+    " into a savepoint, and catch its error outside of that: try: with db.transaction(): ... except"
+    " UniqueViolation: ..."
 )

@@ -129,7 +129,8 @@ _WITH_CANT_REPEAT = (
 _RETRY_INSIDE = (
     "A function with retry was called inside an open transaction. It could be run again only"
     " together with everything before it. Give retry to the outermost db.transaction(), and none to"
-    " those inside it."
+    " those inside it. With RETORT_REQUEST_TRANSACTION the request is the outermost: take the view"
+    " out with @request_transactions.exempt."
 )
 _RETRY_AFTER_CHANGES = (
     "A function with retry was called while the session has changes that are not committed; a"

@@ -112,7 +112,8 @@ def _sqlite(settings: Settings, connection: Connection) -> None:
         raise ConfigurationError(
             "SQLite has no limit on the time of a statement, so statement_timeout can't be kept."
             " Leave it out, or give it only where the engine is another:"
-            " statement_timeout=None if db.engine.dialect.name == 'sqlite' else 5."
+            " with db.transaction(statement_timeout=None if db.engine.dialect.name == 'sqlite' else"
+            " 5). That asks the application, so it stands inside a function, not above one."
         )
     if settings.lock_timeout is not None:
         before = sqlite.set_busy_timeout(connection, settings.lock_timeout)
