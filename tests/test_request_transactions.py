@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from flask import Flask, Response, abort, redirect, request
+from flask import Flask, Response, abort, redirect
 from sqlalchemy import exc, orm
 from tests.notes import Notes
 from werkzeug.exceptions import HTTPException
 
-from flask_retort import SQLAlchemy, request_transactions
+from flask_retort import SQLAlchemy
 from flask_retort.errors import GuardError
 
 
@@ -114,31 +114,6 @@ def test_transactions_in_a_view_are_savepoints(notes: Notes) -> None:
     notes.ask(path="/200")
     notes.ask(path="/400")
     assert notes.kept() == ["before 200", "inside 200", "taken 200"]
-
-
-def test_an_exempt_view_commits_for_itself(small: Notes) -> None:
-    """Its writes are its own business, also in a GET, and under decorators that wrap it."""
-
-    def decorated(view: Callable[[], str]) -> Callable[[], str]:
-        import functools
-
-        return functools.wraps(view)(lambda: view())
-
-    @small.app.post("/")
-    @small.app.get("/")
-    @decorated
-    @request_transactions.exempt
-    def view() -> str:
-        with small.db.transaction():
-            small.add(request.method)
-        small.add("forgotten")
-        return ""
-
-    with small.db.allow("lost-write", reason="it is what the test is about"):
-        small.ask("POST")
-        with small.db.allow("write-in-get", reason="it is, too"):
-            small.ask("GET")
-    assert small.kept() == ["POST", "GET"]
 
 
 # --- reading ------------------------------------------------------------------

@@ -36,8 +36,8 @@ _END = object()
 def exempt(view: View) -> View:
     """Leave requests to this view as they are without the option: the view commits for itself.
 
-    The decorator stands below ``@app.route``. Decorators between them have to use
-    ``functools.wraps``.
+    The decorator stands below ``@app.route``, or above a method of a class-based view or the whole
+    class. Decorators between them have to use ``functools.wraps``.
     """
     setattr(view, _EXEMPT, True)
     return view
@@ -195,7 +195,10 @@ def _session(db: SQLAlchemy[Any]) -> Session | None:
 
 def _is_exempt() -> bool:
     view = current_app.view_functions.get(request.endpoint or "")
-    return getattr(view, _EXEMPT, False)
+    of_class = getattr(view, "view_class", None)
+    name = request.method.lower()
+    method = getattr(of_class, name, None) or (name == "head" and getattr(of_class, "get", None))
+    return any(getattr(part, _EXEMPT, False) for part in (view, of_class, method))
 
 
 _NOT_WHOLE = (
