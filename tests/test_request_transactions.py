@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.notes import Notes
 from werkzeug.exceptions import HTTPException
 
 from flask_retort import SQLAlchemy
-from flask_retort.errors import GuardError
+from flask_retort.errors import ReadOnlyViolation
 
 
 @pytest.fixture
@@ -116,111 +117,57 @@ def test_transactions_in_a_view_are_savepoints(notes: Notes) -> None:
     assert notes.kept() == ["before 200", "inside 200", "taken 200"]
 
 
-# --- reading ------------------------------------------------------------------
+def test_what_runs_on_the_commit_has_transactions_of_its_own(notes: Notes) -> None:
+    """They are committed, and may be run again: the request's transaction has ended."""
 
-
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_reading_methods_only_read(notes: Notes, method: str) -> None:
-    """The database refuses a write, even one that the view commits; what is there can be read."""
-    with notes.app.app_context():
-        notes.add("there")
-        notes.db.session.commit()
-    refused: list[Exception] = []
-
-    @notes.app.errorhandler(exc.DBAPIError)
-    def refuse(error: Exception) -> tuple[str, int]:
-        refused.append(error)
-        return "", 409
-
-    @notes.app.get("/write")
-    def write() -> str:
-        notes.add("written")
-        notes.db.session.commit()
+    @notes.app.post("/<int:retries>")
+    def view(retries: int) -> str:
+        notes.add(f"order {retries}")
+        mail = notes.db.transaction(retry=retries)(lambda: notes.add(f"mail {retries}"))
+        notes.db.on_commit(mail)
         return ""
 
-    @notes.app.get("/read")
-    def read() -> str:
-        return " ".join(notes.db.session.scalars(sa.select(notes.Note.text)))
-
-    with notes.db.allow("write-in-get", reason="what the database says is what the test asks"):
-        assert notes.ask(method, "/write").status_code == 409
-    assert len(refused) == 1
-    answer = notes.ask(method, "/read")
-    assert answer.text == ("there" if method == "GET" else "")
-    assert answer.content_length == len("there")
-    assert notes.kept() == ["there"]
+    for retries in (0, 1):
+        assert notes.ask(path=f"/{retries}").status_code == 200
+    assert notes.kept() == ["order 0", "mail 0", "order 1", "mail 1"]
 
 
-def test_a_read_that_fails_gives_its_connection_back(small: Notes) -> None:
-    """Also where somebody still holds its session."""
-    held: list[orm.Session] = []
+def test_an_error_after_the_commit_keeps_what_is_committed(small: Notes) -> None:
+    """It is answered as an error; what its handler writes is rolled back with its answer."""
 
-    @small.app.get("/")
-    def read() -> str:
-        held.append(small.db.session())
-        held[0].scalars(sa.select(small.Note)).all()
+    def fail() -> None:
+        raise KeyError("mail")
+
+    @small.app.post("/")
+    def view() -> str:
+        small.add("order")
+        small.db.on_commit(fail)
         return ""
 
-    @small.app.after_request
-    def fail(response: Response) -> Response:
-        raise ValueError
+    @small.app.errorhandler(KeyError)
+    def handler(error: KeyError) -> tuple[str, int]:
+        with small.db.transaction():
+            small.add("handler")
+        return "", 500
 
-    with pytest.raises(ValueError):
-        small.ask("GET")
-
-
-def test_what_a_reading_request_adds_is_not_lost_unseen(small: Notes) -> None:
-    """It can't be kept, so the guard tells of it as where nothing commits."""
-
-    @small.app.get("/<kind>")
-    def view(kind: str) -> Any:
-        small.add("lost")
-        return "" if kind == "plain" else Response(item for item in "a")
-
-    for path in ("/plain", "/streamed"):
-        with pytest.raises(GuardError, match="lost-write"):
-            small.ask("GET", path)
+    assert small.ask().status_code == 500
+    assert small.kept() == ["order"]
 
 
-def test_the_session_of_an_outer_context_is_left_alone_by_reads(small: Notes) -> None:
-    """A test that holds a context finds its own session after a GET, with what it has loaded."""
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_a_session_made_anew_is_the_request_s_too(small: Notes, method: str) -> None:
+    """After ``remove()``, which ends no transaction of the request but begins the next one."""
 
-    @small.app.get("/")
-    def read() -> str:
-        return str(small.db.session.scalar(sa.select(sa.func.count(small.Note.id))))
+    @small.app.route("/", methods=["POST", "GET"])
+    def view() -> str:
+        small.db.session.remove()
+        with small.db.transaction():
+            small.add("refused")
+        abort(422)
 
-    with small.app.app_context():
-        small.add("mine")
-        small.db.session.commit()
-        mine = small.db.session()
-        note = small.db.session.scalars(sa.select(small.Note)).one()
-        small.db.session.commit()
-        assert small.app.test_client().get("/").text == "1"
-        assert small.db.session() is mine
-        assert note.text == "mine"
-
-
-def test_an_outer_context_has_a_session_that_writes_after_a_read(small: Notes) -> None:
-    """The session of the read does not stay in a context that goes on."""
-
-    @small.app.get("/")
-    def read() -> str:
-        small.db.session.scalars(sa.select(small.Note)).all()
-        return ""
-
-    with small.app.app_context():
-        small.app.test_client().get("/")
-        small.add("written")
-        small.db.session.commit()
-    assert small.kept() == ["written"]
-
-
-def test_automatic_options_and_unknown_addresses_are_answered(small: Notes) -> None:
-    """Requests without a view have no session to end."""
-    small.app.post("/")(lambda: "")
-    assert small.ask("OPTIONS").status_code == 200
-    assert small.ask(path="/nowhere").status_code == 404
-    assert small.ask("DELETE").status_code == 405
+    with pytest.raises(ReadOnlyViolation) if method == "GET" else nullcontext():
+        assert small.ask(method).status_code == 422
+    assert small.kept() == []
 
 
 # --- what is not a request ----------------------------------------------------

@@ -66,6 +66,16 @@ def test_a_streamed_body_has_its_session(
     assert notes.ask("HEAD").text == ""
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_body_that_was_read_to_its_end_holds_nothing(notes: Notes, method: str) -> None:
+    """A test client does not close its answers: tables could not be dropped meanwhile."""
+    notes.app.route("/", methods=["GET", "POST"])(lambda: _late(notes))
+    answer = notes.app.test_client().open("/", method=method)
+    assert answer.text == ""
+    assert notes.checked_out() == 0
+    answer.close()
+
+
 def test_rows_can_stay_in_the_server_until_they_are_sent(notes: Notes) -> None:
     """A GET's cursor of the server is open until its body is sent: nothing ends it before."""
     with notes.app.app_context():

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flask import Flask, current_app, request
+from flask import Flask, Request, current_app, request
+from flask.ctx import AppContext
+from flask.globals import app_ctx
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import ClosingIterator
@@ -46,11 +49,12 @@ def exempt(view: View) -> View:
 def init_app(db: SQLAlchemy[Any], app: Flask) -> None:
     """Give every request of the application its transaction.
 
-    Stands round two methods of the application: no hook that Flask offers runs after the last
-    ``after_request`` function and may still change the answer.
+    Stands round three methods of the application: no hook that Flask offers runs after the last
+    ``after_request`` function and may still change the answer, or after the last teardown.
     """
     methods: Any = app  # Flask 3.2 passes the context to each of them first, 3.1 does not
     dispatch, handle = methods.full_dispatch_request, methods.handle_user_exception
+    teardown = methods.do_teardown_request
 
     @functools.wraps(dispatch)
     def full_dispatch_request(*context: Any) -> Any:
@@ -75,39 +79,106 @@ def init_app(db: SQLAlchemy[Any], app: Flask) -> None:
             _roll_back(db)  # now, so that what an error handler writes is not part of it
         return handle(*context_and_error)
 
+    @functools.wraps(teardown)
+    def do_teardown_request(*context_and_error: Any) -> None:
+        try:
+            teardown(*context_and_error)
+        finally:
+            _close_read(db)
+
+    methods.do_teardown_request = do_teardown_request
     methods.full_dispatch_request = full_dispatch_request
     methods.handle_user_exception = handle_user_exception
+
+
+class _Sessions:
+    """Makes the sessions of a registry: while a request is under way, those that it needs.
+
+    :param db: the extension.
+    :param make: makes any other session.
+    """
+
+    def __init__(self, db: SQLAlchemy[Any], make: Callable[[], Session]) -> None:
+        self.db = db
+        self.make = make
+        self.reading: weakref.WeakSet[AppContext] = weakref.WeakSet()
+        self.writing: weakref.WeakSet[AppContext] = weakref.WeakSet()
+        self.read: weakref.WeakKeyDictionary[Request, Session] = weakref.WeakKeyDictionary()
+
+    def __call__(self) -> Session:
+        context = _context()
+        if context in self.reading:
+            return reading.make_session(self.db, None)
+        session = self.make()
+        if context in self.writing:
+            set_boundary(session, True)
+        return session
+
+
+def _sessions(db: SQLAlchemy[Any]) -> _Sessions:
+    registry: Any = db.session.registry
+    if not isinstance(registry.createfunc, _Sessions):
+        registry.createfunc = _Sessions(db, registry.createfunc)
+    return registry.createfunc
+
+
+@contextmanager
+def _under_way(contexts: weakref.WeakSet[AppContext]) -> Generator[None]:
+    context = _context()
+    contexts.add(context)
+    try:
+        yield
+    finally:
+        contexts.discard(context)
 
 
 @contextmanager
 def _writing(db: SQLAlchemy[Any]) -> Generator[None]:
     """What ``db.transaction()`` begins inside is a savepoint; an exception rolls back."""
-    session = db.session()
-    set_boundary(session, True)
+    before = _session(db)
+    if before is not None:
+        set_boundary(before, True)
     try:
-        yield
+        with _under_way(_sessions(db).writing):
+            yield
     except BaseException:
         _roll_back(db)
         raise
     finally:
-        set_boundary(session, False)
+        session = _session(db)
+        if session is not None:
+            set_boundary(session, False)
 
 
 @contextmanager
 def _reading(db: SQLAlchemy[Any]) -> Generator[None]:
-    """Inside, ``db.session`` is a session that only reads, closed at the end unless it is kept."""
-    session = reading.make_session(db, None)
-    with _current(db, session):
-        try:
+    """Inside, ``db.session`` is a session that only reads; :func:`_close_read` closes it.
+
+    A session from before, as of a test that holds the context open, is put back.
+    """
+    before, sessions = _session(db), _sessions(db)
+    db.session.registry.clear()
+    try:
+        with _under_way(sessions.reading):
             yield
-        except BaseException:
-            session.close()
-            raise
-        if _session(db) is session:
-            try:
+    finally:
+        session = _session(db)
+        if session is not None:
+            sessions.read[request._get_current_object()] = session  # type: ignore[attr-defined]
+        db.session.registry.clear()
+        if before is not None:
+            db.session.registry.set(before)
+
+
+def _close_read(db: SQLAlchemy[Any]) -> None:
+    """Close the session that only reads, whose objects ``teardown_request`` functions may use."""
+    session = _sessions(db).read.pop(request._get_current_object(), None)  # type: ignore[attr-defined]
+    if session is not None:
+        try:
+            with _current(db, session):
                 db.guards.context_ends(session, None)
-            finally:
-                session.close()
+        finally:
+            session.close()
 
 
 @contextmanager
@@ -131,7 +202,13 @@ def _end(db: SQLAlchemy[Any], response: Response) -> None:
     elif session is not None:
         if session.lost is not None and session.lost.wrote:
             raise BrokenSession(_NOT_WHOLE) from session.lost.error
-        session.commit()
+        # What runs on the commit is no part of the request's transaction.
+        set_boundary(session, False)
+        try:
+            session.commit()
+        except BaseException:
+            set_boundary(session, True)
+            raise
 
 
 def _roll_back(db: SQLAlchemy[Any]) -> None:
@@ -149,8 +226,9 @@ def _roll_back(db: SQLAlchemy[Any]) -> None:
 
 def _keep_for_body(db: SQLAlchemy[Any], response: Response) -> Response:
     """Let the session live until the body is sent, if it is a generator: that runs later."""
-    session = _session(db)
-    if session is not None and _is_made_later(response):
+    if _is_made_later(response):
+        session = db.session()
+        set_boundary(session, False)
         # The context, and with it its session, ends before the first item is made.
         db.session.registry.clear()
         response.response = _in_this_context(_body(db, session, response.response))
@@ -166,9 +244,12 @@ def _is_made_later(response: Response) -> bool:
 
 
 def _body(db: SQLAlchemy[Any], session: Session, items: Iterable[Any]) -> Generator[Any]:
-    with _current(db, session):
-        yield from items
-        db.guards.context_ends(session, None)
+    try:
+        with _current(db, session):
+            yield from items
+            db.guards.context_ends(session, None)
+    finally:
+        session.close()
 
 
 def _in_this_context(items: Generator[Any]) -> Iterator[Any]:
@@ -191,6 +272,12 @@ def _in_this_context(items: Generator[Any]) -> Iterator[Any]:
 def _session(db: SQLAlchemy[Any]) -> Session | None:
     """The session, if there is one: making it only to end it would be a waste."""
     return db.session() if db.session.registry.has() else None
+
+
+def _context() -> AppContext:
+    proxy: Any = app_ctx
+    context: AppContext = proxy._get_current_object()
+    return context
 
 
 def _is_exempt() -> bool:
