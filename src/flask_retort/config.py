@@ -78,28 +78,32 @@ class Config:
     SQLALCHEMY_POOL_SIZE: int | None = field(
         default=None,
         metadata=about(
-            checks.optional_integer, "Connections a pool keeps open. Default pool_size."
+            checks.optional_integer,
+            "Connections a pool keeps open: pool_size of the engines that do not set their own.",
         ),
     )
     SQLALCHEMY_MAX_OVERFLOW: int | None = field(
         default=None,
         metadata=about(
             checks.optional_integer,
-            "Connections a pool may open beyond its size. Default max_overflow.",
+            "Connections a pool may open beyond its size: max_overflow of the engines that do not"
+            " set their own.",
         ),
     )
     SQLALCHEMY_POOL_TIMEOUT: float | None = field(
         default=None,
         metadata=about(
             checks.optional_seconds,
-            "Seconds to wait for a connection of an exhausted pool. Default pool_timeout.",
+            "Seconds to wait for a connection of an exhausted pool: pool_timeout of the engines"
+            " that do not set their own.",
         ),
     )
     SQLALCHEMY_POOL_RECYCLE: int | None = field(
         default=None,
         metadata=about(
             checks.optional_integer,
-            "Age in seconds at which a connection is replaced; -1 is never. Default pool_recycle.",
+            "Age in seconds at which a connection is replaced, -1 is never: pool_recycle of the"
+            " engines that do not set their own.",
         ),
     )
     RETORT_PING_AFTER_IDLE: float | None = field(
