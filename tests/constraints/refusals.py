@@ -48,6 +48,7 @@ def everywhere(name: str) -> dict[str, str | None]:
     return {"sqlite": name, "postgresql": name, "mysql": name}
 
 
+TAKES_NUL = "it is a character like others"
 NO_LENGTH = "SQLite takes texts of any length in VARCHAR(n)"
 ONLY_POSTGRESQL = "only PostgreSQL has exclusion constraints"
 ROW: dict[str, Any] = {"id": 3, "email": "eve@x.org"}
@@ -139,6 +140,21 @@ REFUSALS = {
         value="ten",
         untold=("postgresql",),
         impossible={"sqlite": "SQLite takes a text in a column of numbers"},
+    ),
+    "half a surrogate pair": Refusal(
+        errors.OutOfRange,
+        ROW | {"nick": "\ud800"},
+        ("nick",),
+        value="\ud800",
+        untold=("sqlite", "postgresql", "mysql"),
+    ),
+    "NUL in a text": Refusal(
+        errors.OutOfRange,
+        ROW | {"nick": "a\0b"},
+        ("nick",),
+        value="a\0b",
+        untold=("postgresql",),
+        impossible={"sqlite": TAKES_NUL, "mysql": TAKES_NUL},
     ),
 }
 

@@ -126,6 +126,137 @@ def test_two_unnamed_constraints_that_begin_alike(made: Made) -> None:
     assert error.about.table == "t"
 
 
+class Moment(sa.types.TypeDecorator[Any]):
+    """A type whose values the database writes in its own way."""
+
+    impl = sa.String(20)
+    cache_ok = True
+
+
+def tenants(type_: Any) -> sa.Table[Any]:
+    return sa.Table(
+        "t",
+        sa.MetaData(),
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("tenant", sa.Integer),
+        sa.Column("email", type_),
+        sa.Column("slug", sa.String(20)),
+        sa.UniqueConstraint("tenant", "email"),
+        sa.UniqueConstraint("tenant", "slug"),
+        sa.UniqueConstraint("tenant", "id", name="uq_named"),
+    )
+
+
+FIRST = {"id": 1, "tenant": 1, "email": "a-b", "slug": "c"}
+
+
+@pytest.mark.parametrize(
+    ("row", "fields"),
+    [
+        ({"email": "a-b", "slug": "new"}, ("tenant", "email")),
+        ({"email": "new", "slug": "c"}, ("tenant", "slug")),
+        ({"email": None, "slug": "c"}, ("tenant", "slug")),
+    ],
+)
+def test_the_values_tell_of_unnamed_constraints_that_begin_alike(
+    made: Made, row: dict[str, Any], fields: tuple[str, ...]
+) -> None:
+    """MariaDB names them after the first column, and says which values are there already."""
+    table = tenants(sa.String(20))
+    assert refusal(made(table), table, FIRST, {"id": 2, "tenant": 1} | row).fields == fields
+
+
+@pytest.mark.parametrize(
+    ("type_", "row", "field"),
+    [
+        (sa.String(20), {"email": "a-b", "slug": "a-b"}, "email"),  # both give the same entry
+        (Moment(), {"email": "new", "slug": "c"}, "slug"),  # what is written of it is not known
+    ],
+)
+def test_values_that_tell_nothing_for_certain(
+    made: Made, type_: Any, row: dict[str, Any], field: str
+) -> None:
+    """No field is named on MariaDB, which leaves no more to go by."""
+    table = tenants(type_)
+    error = refusal(engine := made(table), table, FIRST, {"id": 2, "tenant": 1} | row)
+    assert error.fields == {"mysql": ()}.get(engine.dialect.name, ("tenant", field))
+
+
+def test_a_number_that_the_models_do_not_explain(mysql_url: sa.URL, disposed: Disposed) -> None:
+    """Another key of the same first column is in the database only: it is none of the models'."""
+    table = sa.Table(
+        "t",
+        sa.MetaData(),
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("a", sa.Integer),
+        sa.Column("b", sa.Integer),
+        sa.Column("c", sa.Integer),
+        sa.UniqueConstraint("a", "b"),
+    )
+    engine = disposed(sa.create_engine(mysql_url))
+    translate(engine, Schema.of(table.metadata))
+    table.create(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE t ADD UNIQUE (a, c)")
+    first = {"id": 1, "a": 1, "b": 1, "c": 1}
+    error = refusal(engine, table, first, first | {"id": 2, "b": 2})
+    assert (error.fields, error.constraint, error.about.table) == ((), "a_2", "t")
+    error = refusal(engine, table, first, first | {"id": 2, "c": 2})
+    assert (error.fields, error.constraint) == (("a", "b"), "a")
+
+
+def test_a_name_that_was_never_given_in_the_database(made: Made) -> None:
+    """The table is older than the names in the models: the server's own names are known."""
+    columns = sa.Column("id", sa.Integer, primary_key=True), sa.Column("a", sa.Integer, unique=True)
+    engine = made(sa.Table("t", sa.MetaData(), *columns))
+    table = sa.Table(
+        "t",
+        sa.MetaData(naming_convention=CONVENTION | {"pk": "pk_%(table_name)s"}),
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("a", sa.Integer, unique=True),
+    )
+    translate(engine, Schema.of(table.metadata))
+    assert refusal(engine, table, {"id": 1, "a": 1}, {"id": 2, "a": 1}).fields == ("a",)
+    assert refusal(engine, table, {"id": 1, "a": 1}, {"id": 1, "a": 2}).fields == ("id",)
+
+
+def test_unnamed_checks_beside_each_other(made: Made) -> None:
+    """PostgreSQL names that of one column after it, and that of several after the table."""
+    table = sa.Table(
+        "line",
+        sa.MetaData(),
+        sa.Column("qty", sa.Integer),
+        sa.Column("most", sa.Integer),
+        sa.CheckConstraint("qty > 0"),
+        sa.CheckConstraint("qty <> 5"),
+        sa.CheckConstraint("qty < most"),
+    )
+    engine = made(table)
+    unknown = {"mysql": ()}  # numbered only: CONSTRAINT_1
+    for qty, fields in ((0, ("qty",)), (5, ("qty",)), (11, ("qty", "most"))):
+        error = refusal(engine, table, {"qty": qty, "most": 10})
+        assert error.fields == unknown.get(engine.dialect.name, fields)
+
+
+def test_a_column_of_the_table_s_own_name(mysql_url: sa.URL, disposed: Disposed) -> None:
+    """MariaDB calls its check of a JSON column ``table.column``."""
+    table = sa.Table(
+        "payload",
+        sa.MetaData(),
+        sa.Column("n", sa.Integer),
+        sa.Column("payload", sa.JSON),
+        sa.Column("body_check", sa.JSON),
+        sa.CheckConstraint("n > 0"),
+    )
+    engine = disposed(sa.create_engine(mysql_url))
+    translate(engine, Schema.of(table.metadata))
+    table.create(engine)
+    for column in ("payload", "body_check"):
+        with engine.connect() as connection, pytest.raises(errors.CheckViolation) as info:
+            connection.exec_driver_sql(f"INSERT INTO payload ({column}) VALUES ('none')")
+        assert (info.value.fields, info.value.constraint) == ((column,), f"payload.{column}")
+
+
 def test_an_unnamed_check_of_two_columns(made: Made) -> None:
     """Each database has a name or a text of its own for it."""
     table = sa.Table(
@@ -138,6 +269,31 @@ def test_an_unnamed_check_of_two_columns(made: Made) -> None:
     )
     row = {"starts": 2, "ends": 1, "kind": "x"}
     assert refusal(made(table), table, row).fields == ("kind", "starts", "ends")
+
+
+def test_a_key_of_a_table_that_a_trigger_writes(mysql_url: sa.URL, disposed: Disposed) -> None:
+    """MariaDB names the key only: it is not taken for one of the statement's table."""
+    metadata = sa.MetaData()
+    table = sa.Table(
+        "item",
+        metadata,
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("code", sa.Integer, unique=True),
+    )
+    sa.Table("log", metadata, sa.Column("pin", sa.Integer), sa.UniqueConstraint("pin", name="uq_p"))
+    engine = disposed(sa.create_engine(mysql_url))
+    translate(engine, Schema.of(metadata))
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER t AFTER INSERT ON item FOR EACH ROW INSERT INTO log VALUES (4711)"
+        )
+    error = refusal(engine, table, {"id": 1, "code": 1}, {"id": 2, "code": 2})
+    assert isinstance(error, errors.UniqueViolation)
+    assert (error.about.table, error.fields, error.constraint) == (None, (), "uq_p")
+    assert error.value is None
+    assert "4711" not in str(error.args[0])
+    assert refusal(engine, table, {"id": 1, "code": 1}, {"id": 1, "code": 2}).about.table == "item"
 
 
 def test_a_constraint_that_the_models_do_not_know(made: Made) -> None:

@@ -61,8 +61,8 @@ def test_a_refused_row(engine: sa.Engine, name: str, way: Way) -> None:
 
 
 def _sqlalchemy_s_own_class(error: errors.StatementFailure, engine: sa.Engine) -> set[type]:
-    """The class that SQLAlchemy would have raised; sqlite3's OverflowError it would not wrap."""
-    if isinstance(error.orig, OverflowError):
+    """The class that SQLAlchemy would have raised; Python's own it would not wrap."""
+    if isinstance(error.orig, OverflowError | ValueError):
         return {exc.DataError}
     assert isinstance(error.orig, Exception)
     plain = exc.DBAPIError.instance("", {}, error.orig, engine.dialect.loaded_dbapi.Error)

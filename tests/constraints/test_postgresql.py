@@ -56,6 +56,21 @@ def test_names_and_values(connection: sa.Connection) -> None:
     assert found.said_without_values in found.said
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"""'{"a": "\u0000"}'::jsonb""",
+        r"""'{"a": "\ud800"}'::jsonb""",
+        r"convert_from('\xff'::bytea, 'UTF8')",
+    ],
+)
+def test_what_is_no_text_of_postgresql(connection: sa.Connection, text: str) -> None:
+    """JSON, and bytes, can write more than a text can hold."""
+    found = told(connection, f"SELECT {text}")
+    assert found is not None
+    assert found.kind is errors.OutOfRange
+
+
 def test_the_row_is_never_shown(connection: sa.Connection) -> None:
     """A missing value's details hold all the others of its row."""
     found = told(connection, "INSERT INTO t VALUES (2, 1234567, NULL)")

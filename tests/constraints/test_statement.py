@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import event, exc
+from sqlalchemy import event, exc, orm
 from sqlalchemy.engine import ExceptionContext
 
 from flask_retort.constraints.statement import Sent, sent
@@ -59,6 +59,25 @@ def test_a_statement_that_reads_writes_nothing() -> None:
     assert failed(sa.select(TABLE)) == Sent()
 
 
+MAPPED = orm.registry(metadata=TABLE.metadata)
+
+
+class Row:
+    """What the table's rows are as objects."""
+
+
+MAPPED.map_imperatively(Row, TABLE)
+
+
+@pytest.mark.parametrize("read", [TABLE, TABLE.c.id, Row, orm.aliased(Row)])
+def test_a_locking_select_is_about_its_table(read: Any) -> None:
+    """It writes nothing, and waits for those who write there."""
+    select = sa.select(read).with_for_update()
+    expected = None if "AliasedClass" in type(read).__name__ else TABLE
+    assert failed(select) == Sent(table=expected)
+    assert failed(select.join(OTHER, OTHER.c.id > 0)) == Sent()
+
+
 @pytest.mark.parametrize("lock", ["OF t", "NOWAIT", "OF t NOWAIT", ""])
 def test_a_lock_is_no_update(lock: str) -> None:
     """``FOR UPDATE OF t`` is not about a table named ``OF``."""
@@ -69,8 +88,9 @@ def test_a_lock_is_no_update(lock: str) -> None:
 def test_a_write_inside_a_read_is_found() -> None:
     """A CTE that writes; only the text tells."""
     new = sa.insert(TABLE).values(id=1).returning(TABLE.c.id).cte("new")
-    found = failed(sa.select(new))
-    assert (found.verb, found.table_name) == ("INSERT", "t")
+    for select in (sa.select(new), sa.select(OTHER).add_cte(new).with_for_update()):
+        found = failed(select)
+        assert (found.verb, found.table_name) == ("INSERT", "t")
 
 
 @pytest.mark.parametrize(

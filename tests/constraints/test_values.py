@@ -87,6 +87,14 @@ def test_the_one_column_that_a_value_does_not_fit(column: str, value: object) ->
     assert unfit(TABLE.columns, [fine], backend="postgresql") == ()
 
 
+@pytest.mark.parametrize("text", ["\ud800", "a\udcff", "a\0b"])
+def test_what_can_t_be_sent_comes_before_what_does_not_fit(text: str) -> None:
+    """No server has seen the other value then; JSON escapes such characters."""
+    columns = (TABLE.c.n, TABLE.c.text, sa.Column("json", sa.JSON))
+    row = {"n": 1 << 40, "text": text, "json": text}
+    assert unfit(columns, [row], backend="postgresql") == (TABLE.c.text,)
+
+
 def test_of_two_columns_none_is_named() -> None:
     """It can't be known which one the database has met first."""
     assert unfit(TABLE.columns, [{"n": "x", "name": "x" * 6}], backend="postgresql") == ()

@@ -23,6 +23,7 @@ class Diagnosis:
         expression.
     :param constraint: the name that the database gave, or found for it.
     :param direction: of a foreign key.
+    :param entry: the values of a unique key, as MySQL writes them.
     """
 
     kind: type[errors.StatementFailure | errors.BrokenSession]
@@ -33,6 +34,14 @@ class Diagnosis:
     columns: tuple[str, ...] = ()
     constraint: str | None = None
     direction: Direction | None = None
+    entry: str | None = None
+
+
+def of_encoding(error: BaseException) -> Diagnosis | None:
+    """What drivers raise themselves for a text that can't be sent, as half of a surrogate pair."""
+    if not isinstance(error, UnicodeEncodeError):
+        return None
+    return Diagnosis(errors.OutOfRange, one_line(error), f"{error.encoding}: {error.reason}")
 
 
 def one_line(text: object) -> str:

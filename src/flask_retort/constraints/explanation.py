@@ -12,13 +12,14 @@ from flask_retort.errors import (
     About,
     CheckViolation,
     ForeignKeyViolation,
+    NotNullViolation,
     OutOfRange,
     UniqueViolation,
     ValueTooLong,
 )
 
 from .diagnosis import Diagnosis
-from .matching import Columns, Rule, columns_of, match
+from .matching import Columns, Rule, columns_of, is_of_another_table, match
 from .schema import Schema
 from .statement import Sent
 from .texts import TEXTS, Text
@@ -35,18 +36,20 @@ class Explanation:
     :param found: the diagnosis, with a foreign key's direction.
     :param about: what the error is about.
     :param may_show: whether the driver's message may be shown with its values.
+    :param text: None: that of the diagnosis's kind.
     """
 
     found: Diagnosis
     about: About
     may_show: bool
+    text: Text | None = None
 
     def message(self) -> str:
         """What happened, what the database says, and what to write; without a code."""
         said = self.found.said
         if said.endswith("[retort:database-locked]"):  # ours already, inside a driver's error
             return said
-        text = text_of(self.found)
+        text = self.text or text_of(self.found)
         write = text.write.format(name=self.found.kind.__name__)
         if not self.may_show or len(said) > _LONGEST_SAID:
             said = self.found.said_without_values or said
@@ -66,6 +69,9 @@ def explain(
     found = _with_direction(found, sent, table, schema)
     if table is None:
         return _of_unknown_table(found, sent, hide_values)
+    if is_of_another_table(table, found, dialect):
+        about = About(constraint=found.constraint, reason=text_of(found).reason)
+        return Explanation(found, about, may_show=False)
     found = _without_table(found, table)
     table, rule, columns = _rule(found, sent, table, schema, dialect)
     model, fields = schema.mapped(table, columns)
@@ -78,7 +84,8 @@ def explain(
         None if is_hidden else _value(sent, table, columns),
         _own_message(found, rule, columns) or text_of(found).reason,
     )
-    return Explanation(found, about, not is_hidden)
+    text = TEXTS["not-null-reference"] if _is_reference_to_none(found, sent, columns) else None
+    return Explanation(found, about, not is_hidden, text)
 
 
 def _of_unknown_table(found: Diagnosis, sent: Sent, hide_values: bool) -> Explanation:
@@ -158,7 +165,7 @@ def _rule(
     if found.kind is ForeignKeyViolation and not (found.constraint or found.columns):
         key = _only_foreign_key(found, sent, table, schema)
         return (table, None, ()) if key is None else (key.table, key, columns_of(key))
-    rule, columns = match(table, found, dialect)
+    rule, columns = match(table, found, dialect, sent.rows if sent.table is table else ())
     if not columns and found.kind in (ValueTooLong, OutOfRange):
         columns = unfit(table.columns, sent.rows, backend=dialect.name)
     return table, rule, columns
@@ -176,6 +183,16 @@ def _only_foreign_key(
             row = sent.rows[0]
             keys = [k for k in keys if all(row.get(c.key) is not None for c in k.columns)]
     return keys[0] if len(keys) == 1 else None
+
+
+def _is_reference_to_none(found: Diagnosis, sent: Sent, columns: Columns) -> bool:
+    """Whether a foreign key was to be set to NULL, as by a flush that deletes what it refers to."""
+    return (
+        found.kind is NotNullViolation
+        and sent.verb == "UPDATE"
+        and any(column.foreign_keys for column in columns)
+        and any(row.get(column.key, column) is None for row in sent.rows for column in columns)
+    )
 
 
 def _name(found: Diagnosis, rule: Rule | None, dialect: Dialect) -> str | None:

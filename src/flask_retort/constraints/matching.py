@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,29 +17,59 @@ from .diagnosis import Diagnosis
 Rule = sa.Constraint | sa.Index
 Columns = tuple[sa.Column[Any], ...]
 
-_GENERATED_CHECK = re.compile(r"CONSTRAINT_\d+|.*_chk_\d+|.*_check\d*")
+_GENERATED_CHECK = re.compile(r"CONSTRAINT_\d+|[^.]*(?:_chk_\d+|_check\d*)")
 _POSTGRESQL_LONGEST = 63
 """Bytes of a name; the server cuts longer ones."""
 
 
-def match(table: sa.Table[Any], found: Diagnosis, dialect: Dialect) -> tuple[Rule | None, Columns]:
-    """The rule that a row has broken, None where it is not in the metadata, and its columns."""
+def match(
+    table: sa.Table[Any],
+    found: Diagnosis,
+    dialect: Dialect,
+    rows: Iterable[Mapping[str, Any]] = (),
+) -> tuple[Rule | None, Columns]:
+    """The rule that a row has broken, and its columns.
+
+    None where the rule is not in the metadata, or may be one of several about the same columns.
+
+    :param rows: that were sent, by the columns' keys.
+    """
     rules = list(_rules_of(table, found.kind))
     name = found.constraint
     for rules_called_so in (
         [rule for rule in rules if name and _is_called(rule, name, dialect)],
-        [rule for rule in rules if name and name in _default_names(table, rule)],
+        _with_entry(
+            _called_by_default(table, rules, name) if name else [], found.entry, list(rows)
+        ),
         [rule for rule in rules if found.columns and _names(rule) == {*found.columns}],
         [rule for rule in rules if name and _is_text_of_check(rule, name)],
         [rule for rule in rules if name and _is_numbered_check(rule, name)],
     ):
-        if len(rules_called_so) == 1:
-            return rules_called_so[0], columns_of(rules_called_so[0])
+        columns = {columns_of(rule) for rule in rules_called_so}
+        if len(columns) == 1:
+            return rules_called_so[0] if len(rules_called_so) == 1 else None, columns.pop()
     by_name = {column.name: column for column in table.columns}
     if all(column in by_name for column in found.columns) and found.columns:
         return None, tuple(by_name[column] for column in found.columns)
     is_check = found.kind is errors.CheckViolation
-    return None, _columns_in(table, name) if is_check and name else ()
+    return None, _columns_of_check(table, name) if is_check and name else ()
+
+
+def is_of_another_table(table: sa.Table[Any], found: Diagnosis, dialect: Dialect) -> bool:
+    """Whether a unique key is told, without its table, that this one does not have by the models.
+
+    A trigger of the table that a statement writes may write another.
+    """
+    name = found.constraint
+    if found.kind is not errors.UniqueViolation or name is None or found.table or found.columns:
+        return False
+    if name.startswith(f"{table.name}."):  # MySQL
+        return False
+    names = {name} | _without_number(name)
+    return not any(
+        _is_called(rule, name, dialect) or names & _default_names(table, rule)
+        for rule in _rules_of(table, found.kind)
+    )
 
 
 def columns_of(rule: Rule) -> Columns:
@@ -97,6 +127,22 @@ def _is_called(rule: Rule, name: str, dialect: Dialect) -> bool:
         return False
 
 
+def _called_by_default(table: sa.Table[Any], rules: list[Rule], name: str) -> list[Rule]:
+    """Those without a name, else those that the database may have got without theirs.
+
+    A number behind the name counts only where the models have several that would be called alike.
+    """
+    found = [rule for rule in rules if name in _default_names(table, rule)]
+    numbered = [rule for rule in rules if _without_number(name) & _default_names(table, rule)]
+    found += numbered if len(numbered) > 1 else []
+    return [rule for rule in found if not isinstance(rule.name, str)] or found
+
+
+def _without_number(name: str) -> set[str]:
+    """What a server may have put a number behind, as the name was taken."""
+    return {re.sub(number, "", name) for number in (r"\d+$", r"_\d+$")} - {name}
+
+
 def _default_names(table: sa.Table[Any], rule: Rule) -> set[str]:
     """The names that servers give to a rule that has none."""
     if isinstance(rule, sa.PrimaryKeyConstraint):
@@ -104,13 +150,36 @@ def _default_names(table: sa.Table[Any], rule: Rule) -> set[str]:
     columns = [column.name for column in columns_of(rule)]
     if not columns:
         return set()
-    joined = "_".join([table.name, *columns])
-    # MySQL and MariaDB call an index after its first column, and number those that are the same;
-    # MariaDB calls a check that stands at a column after it.
-    names = {f"{joined}_{end}" for end in ("key", "fkey", "check", "excl")}
     if isinstance(rule, sa.CheckConstraint):
-        return names | ({f"{table.name}.{columns[0]}"} if len(columns) == 1 else set())
-    return names | {columns[0]}
+        # PostgreSQL counts the columns in the condition; MariaDB calls a check that stands at a
+        # column after it.
+        used = [column.name for column in _columns_in(table, str(rule.sqltext))]
+        owner = f"{table.name}_{used[0]}" if len(used) == 1 else table.name
+        return {f"{owner}_check"} | ({f"{table.name}.{columns[0]}"} if len(columns) == 1 else set())
+    joined = "_".join([table.name, *columns])
+    # MySQL and MariaDB call an index after its first column.
+    return {columns[0], *(f"{joined}_{end}" for end in ("key", "fkey", "excl"))}
+
+
+def _with_entry(rules: list[Rule], entry: str | None, rows: list[Mapping[str, Any]]) -> list[Rule]:
+    """Of rules that begin alike, those of whose values the entry may be made."""
+    if len(rules) < 2 or entry is None or not rows:
+        return rules
+    return [r for r in rules if any(_may_be_entry(entry, columns_of(r), row) for row in rows)]
+
+
+def _may_be_entry(entry: str, columns: Columns, row: Mapping[str, Any]) -> bool:
+    """False only where it is certain: for plain numbers and texts."""
+    if any(column.key in row and row[column.key] is None for column in columns):
+        return False
+    is_plain = all(_is_plain(column.type, row.get(column.key)) for column in columns)
+    return not is_plain or entry == "-".join(str(row[column.key]) for column in columns)
+
+
+def _is_plain(type_: Any, value: object) -> bool:
+    if isinstance(type_, sa.Integer):
+        return type(value) is int
+    return isinstance(type_, sa.String) and not isinstance(type_, sa.Enum) and type(value) is str
 
 
 def _is_text_of_check(rule: Rule, text: str) -> bool:
@@ -123,6 +192,12 @@ def _is_text_of_check(rule: Rule, text: str) -> bool:
 def _is_numbered_check(rule: Rule, name: str) -> bool:
     is_unnamed = isinstance(rule, sa.CheckConstraint) and not isinstance(rule.name, str)
     return is_unnamed and _GENERATED_CHECK.fullmatch(name) is not None
+
+
+def _columns_of_check(table: sa.Table[Any], name: str) -> Columns:
+    """Of one that is not in the metadata, as that of MariaDB's JSON, called after its column."""
+    at_column = (column for column in table.columns if name == f"{table.name}.{column.name}")
+    return tuple(at_column) or _columns_in(table, name)
 
 
 def _names(rule: Rule) -> set[str]:

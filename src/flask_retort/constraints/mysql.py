@@ -70,12 +70,13 @@ def diagnose(error: BaseException) -> Diagnosis | None:
 
 def _of_unique(found: Diagnosis, number: int, text: str) -> Diagnosis:
     """As in "Duplicate entry 'x' for key 'users.email'"; MariaDB leaves the table out."""
-    _, is_english, name = text.rpartition(" for key '")
+    head, is_english, name = text.rpartition(" for key '")
     if not is_english:
         name = "".join(_QUOTED.findall(text)[-1:])
     name = name.removesuffix("'")
     bare = f"({number}, \"Duplicate entry for key '{name}'\")"
-    return replace(found, constraint=name or None, said_without_values=bare)
+    entry = head.removeprefix("Duplicate entry '").removesuffix("'") if is_english else None
+    return replace(found, constraint=name or None, said_without_values=bare, entry=entry)
 
 
 def _of_foreign_key(found: Diagnosis, number: int, text: str) -> Diagnosis:

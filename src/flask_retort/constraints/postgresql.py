@@ -24,7 +24,9 @@ _KINDS: dict[str, type[errors.StatementFailure | errors.BrokenSession]] = {
     "22007": errors.OutOfRange,
     "22008": errors.OutOfRange,
     "22012": errors.OutOfRange,
+    "22021": errors.OutOfRange,
     "22P02": errors.OutOfRange,
+    "22P05": errors.OutOfRange,
     "40P01": errors.Deadlock,
     "40001": errors.SerializationFailure,
     "55P03": errors.LockTimeout,
@@ -40,7 +42,7 @@ _QUOTED_VALUE = re.compile(r': ".*"', re.DOTALL)
 def diagnose(error: BaseException) -> Diagnosis | None:
     """What a driver's error says; None for one that is not of a kind of ours."""
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    kind = _KINDS.get(state) if isinstance(state, str) else None
+    kind = _KINDS.get(state) if isinstance(state, str) else _kind_without_state(error)
     if kind is None:
         return None
     diag = getattr(error, "diag", None)
@@ -60,6 +62,11 @@ def diagnose(error: BaseException) -> Diagnosis | None:
         getattr(diag, "constraint_name", None),
         direction,
     )
+
+
+def _kind_without_state(error: BaseException) -> type[errors.StatementFailure] | None:
+    """Raised by the driver itself: psycopg's own DataError, and psycopg2's ValueError."""
+    return errors.OutOfRange if "NUL (0x00)" in str(error) else None
 
 
 def _columns(diag: Any, key: re.Match[str] | None) -> tuple[str, ...]:

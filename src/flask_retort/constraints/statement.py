@@ -1,4 +1,4 @@
-"""What a failed statement was to write: verb, table and values."""
+"""What a failed statement was to write, or to lock: verb, table and values."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import ExceptionContext
+
+from flask_retort._sa_compat import locks_rows
 
 Verb = Literal["INSERT", "UPDATE", "DELETE"]
 
@@ -23,7 +25,7 @@ _WRITE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A statement that writes, as far as it is known.
+    """A statement that writes, or locks rows of one table, as far as it is known.
 
     :param verb: None for a statement that does not write, or none at all, as at COMMIT.
     :param table: the table object of a Core or ORM statement.
@@ -41,7 +43,7 @@ class Sent:
 
 
 def sent(context: ExceptionContext) -> Sent:
-    """What the statement of a failure was to write."""
+    """What the statement of a failure was to write, or to lock."""
     execution: Any = context.execution_context
     compiled = getattr(execution, "compiled", None)
     statement: Any = getattr(compiled, "statement", None)
@@ -50,10 +52,21 @@ def sent(context: ExceptionContext) -> Sent:
         return Sent(verb, statement.table, rows=execution.compiled_parameters or ())
     found = _WRITE.search(context.statement or "")
     if found is None or found.lastgroup is None:
-        return Sent()
+        return Sent(table=_locked_table(statement))
     groups = found.groupdict()
     written: Verb = "INSERT" if groups["INSERT"] else "DELETE" if groups["DELETE"] else "UPDATE"
     return Sent(written, None, _plain(groups["schema"]), _plain(groups["table"]))
+
+
+def _locked_table(statement: Any) -> sa.Table[Any] | None:
+    """That of a locking SELECT, None if it reads others too."""
+    if not isinstance(statement, sa.Select) or not locks_rows(statement):
+        return None
+    tables: Sequence[Any] = statement.get_final_froms()
+    if len(tables) != 1 or not _is_table(tables[0]):
+        return None
+    metadata: sa.MetaData = tables[0].metadata  # a table in an ORM statement is a copy
+    return metadata.tables.get(tables[0].key)
 
 
 def _is_table(target: object) -> bool:

@@ -51,6 +51,15 @@ TEXTS: Mapping[str, Text] = {
         "Give it a value, or its column a default or nullable=True.",
         "is required",
     ),
+    "not-null-reference": Text(
+        "it was to refer to nothing any more, and the column must have a value. SQLAlchemy sends"
+        " that where the object that it refers to is deleted, or this one is taken out of its"
+        " collection",
+        "If it goes with the other, give the relationship cascade='all, delete-orphan', or"
+        " passive_deletes='all' and the foreign key ondelete='CASCADE'. If it stays, delete or"
+        " change it first, or give its column nullable=True.",
+        "is required",
+    ),
     "check": Text("the row does not satisfy a check constraint", _CATCH, "is not allowed"),
     "exclusion": Text(
         "the row overlaps another one, which an exclusion constraint forbids",
@@ -102,4 +111,4 @@ TEXTS: Mapping[str, Text] = {
     ),
     "invalid-value": Text("the value is refused by the model", "", "is not allowed"),
 }
-"""By code; foreign keys have more than one."""
+"""By code; what foreign keys are in has more than one."""

@@ -20,7 +20,7 @@ from flask_retort.errors import (
 )
 
 from . import mysql, postgresql, sqlite
-from .diagnosis import Diagnosis
+from .diagnosis import Diagnosis, of_encoding
 from .explanation import Explanation, explain, text_of
 from .schema import Schema
 from .statement import sent
@@ -58,17 +58,18 @@ def translate(engine: sa.Engine, schema: Schema) -> None:
         if is_told or context.connection is None:
             return None
         try:
-            found = diagnose(context.original_exception)
+            error = context.original_exception
+            found = of_encoding(error) or diagnose(error)
         except Exception:
             logger.exception(_UNFORESEEN)
             return None
         if found is None:
             return None
-        error = _error(found, context, schema)
+        translated = _error(found, context, schema)
         if _has_ended_savepoints(found, context):
             context.is_disconnect = True
             context.invalidate_pool_on_disconnect = False  # the others are sound
-        return error
+        return translated
 
     event.listen(engine, "handle_error", handle)
 

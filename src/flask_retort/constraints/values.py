@@ -31,6 +31,7 @@ _SECRET_WORDS = {
     *("auth", "card", "cookie", "cvc", "cvv", "digest", "hash", "key", "mfa", "otp", "pan", "pass"),
     *("passphrase", "pin", "pwd", "salt", "session", "ssn", "totp"),
 }
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
@@ -74,14 +75,24 @@ def unfit(
 
     For back ends that say that a value is too long, or no number, and not which.
     """
-    columns = tuple(columns)
-    found = {
-        column.key: column
-        for row in rows
-        for column in columns
-        if column.key in row and not _fits(column.type, row[column.key], backend)
-    }
-    return tuple(found.values()) if len(found) == 1 else ()
+    columns, rows = tuple(columns), tuple(rows)
+    for fits in (_is_sendable, _fits):  # in this order: what can't be sent, no server has seen
+        found = {
+            column.key: column
+            for row in rows
+            for column in columns
+            if column.key in row and not fits(column.type, row[column.key], backend)
+        }
+        if found:
+            return tuple(found.values()) if len(found) == 1 else ()
+    return ()
+
+
+def _is_sendable(type_: Any, value: Any, backend: str) -> bool:
+    """Whether it is no text with half of a surrogate pair, or on PostgreSQL with a NUL."""
+    if not isinstance(value, str) or isinstance(type_, sa.JSON):  # which escapes both
+        return True
+    return not _SURROGATE.search(value) and not (backend == "postgresql" and "\0" in value)
 
 
 def _fits(type_: Any, value: Any, backend: str) -> bool:
