@@ -200,3 +200,37 @@ def test_settings_need_a_transaction_of_their_own(ledger: Ledger) -> None:
     ):
         pass
     assert ledger.names() == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize("level", [None, "serializable"])
+def test_they_do_not_stop_a_test_whose_transaction_is_around_all(
+    ledger: Ledger, level: Any
+) -> None:
+    """A server takes no level any more then, and MariaDB refuses no writes; the work is done."""
+    db = ledger.db
+    with db.engine.connect() as connection, connection.begin() as around:
+        connection.execute(sa.update(Account).values(balance=300))
+        db.session.remove()
+        db.session.configure(bind=connection, binds={}, join_transaction_mode="create_savepoint")
+        with db.transaction(isolation=level, lock_timeout=1):
+            ledger.add("second")
+        with db.transaction(isolation=level, read_only=True) as session:
+            assert session.scalar(sa.select(sa.func.count(Account.id))) == 2
+        with db.transaction(isolation=level):
+            ledger.add("third")
+        db.session.remove()
+        around.rollback()
+    assert ledger.names() == ["first"]
+
+
+def test_a_test_s_transaction_refuses_writes_in_between(ledger: Ledger) -> None:
+    """Where it can be said of a savepoint."""
+    db = ledger.db
+    if db.engine.dialect.name == "mysql":
+        pytest.skip("MariaDB says it of a whole transaction, before it begins")
+    with db.engine.connect() as connection, connection.begin():
+        db.session.remove()
+        db.session.configure(bind=connection, binds={}, join_transaction_mode="create_savepoint")
+        with pytest.raises(ReadOnlyViolation), db.transaction(read_only=True):
+            ledger.add("second")
+        db.session.remove()

@@ -24,6 +24,10 @@ _RESTORED = "retort_restore"
 class Settings:
     """What :meth:`.SQLAlchemy.transaction` was asked for.
 
+    In a savepoint of a transaction that somebody else has begun, as a test does on the connection
+    that it binds the session to, a server takes no isolation level any more, and MariaDB and MySQL
+    no ``READ ONLY``. Those are left out there, so that the code under test runs.
+
     :param isolation: one of SQL's four levels; SQLite gives the strictest whatever is asked.
     :param read_only: the database refuses writes.
     :param lock_timeout: seconds to wait for a lock; MariaDB counts whole seconds, rounded up.
@@ -97,11 +101,12 @@ def _mysql(settings: Settings, connection: Connection) -> None:
 
 
 def _set_characteristics(settings: Settings, connection: Connection) -> None:
-    """Of the transaction that the next statement begins."""
+    """Of the transaction that the next statement begins, as far as it is a new one."""
+    is_joined = connection.in_nested_transaction()
     characteristics: list[str] = []
-    if settings.isolation is not None:
+    if settings.isolation is not None and not is_joined:
         characteristics.append(f"ISOLATION LEVEL {settings.isolation.upper()}")
-    if settings.read_only:
+    if settings.read_only and not (is_joined and connection.dialect.name != "postgresql"):
         characteristics.append("READ ONLY")
     if characteristics:
         connection.exec_driver_sql(f"SET TRANSACTION {', '.join(characteristics)}")
