@@ -23,7 +23,8 @@ from flask_retort.guards import KINDS, Guard, Guards, Reports, Text, allow
 from flask_retort.guards.execution import Execution
 from flask_retort.guards.hooks import listen
 
-from .models import Base
+from .collection import Shop
+from .models import Base, Product
 
 EVENTS = [name for name in vars(SessionEvents) if not name.startswith("_")]
 
@@ -246,3 +247,44 @@ def test_the_guards_of_an_application_are_at_hand(make_app: MakeApp) -> None:
         assert set(db.guards.guards) == set(GUARDS)
         assert db.guards.report().findings == []
     assert cast(Any, db).allow is allow
+
+
+def test_a_request_in_a_context_that_has_a_session(make_app: MakeApp) -> None:
+    """Guards are told of it before it is answered; the usual request has none yet."""
+    told: list[str] = []
+
+    class Asked(Probe):
+        def listeners(self) -> Mapping[str, Any]:
+            return {"request_begins": lambda session: told.append(f"begins {session.info}")}
+
+        def context_ends(self, session: Session, error: BaseException | None) -> None:
+            """Nothing."""
+
+    app, db = shop_with(make_app, Asked([], "off"))
+
+    @app.get("/")
+    def home() -> str:
+        told.append("answers")
+        return str(db.session.scalar(sa.select(sa.literal(1))))
+
+    client = app.test_client()
+    assert client.get("/").text == "1"
+    assert told == ["answers"]
+    with app.app_context():
+        client.get("/")
+        db.session().info["of"] = "the test"
+        client.get("/")
+    assert told[1:] == ["answers", "begins {'of': 'the test'}", "answers"]
+
+
+def test_a_read_with_a_lock_inside_is_no_plain_one(shop: Shop) -> None:
+    """Though the statement itself locks nothing."""
+    guards = shop.db._app_guards[shop.app]
+    seen: list[Any] = []
+    guards.by_event["executes"].insert(0, lambda executed: seen.append(executed.rows))
+    locked = sa.select(Product.id).where(Product.id == 2).with_for_update().scalar_subquery()
+    with shop.push():
+        shop.db.session.scalars(sa.select(Product).where(Product.id == 2)).all()
+        assert seen == []
+        shop.db.session.scalars(sa.select(Product).where(Product.id == locked)).all()
+        assert seen == [None]

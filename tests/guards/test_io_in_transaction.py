@@ -15,6 +15,7 @@ from tests.conftest import Disposed
 from tests.guards.collection import Shop
 from tests.guards.models import Product
 from tests.guards.on_servers import shop_on
+from tests.guards.programs.io_in_transaction import connect, pause
 
 from flask_retort.errors import GuardError
 
@@ -26,10 +27,6 @@ def port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def connect(port: int) -> None:
-    socket.create_connection(("127.0.0.1", port)).close()
-
-
 def test_the_message_says_what_to_write(shop: Shop, port: int) -> None:
     """The host, the line, and where the call belongs."""
     with shop.push(), shop.db.transaction() as session:
@@ -38,7 +35,7 @@ def test_the_message_says_what_to_write(shop: Shop, port: int) -> None:
             connect(port)
     message = str(raised.value)
     assert message.startswith("127.0.0.1 was called (socket.getaddrinfo) inside an open ")
-    assert "test_io_in_transaction.py" in message
+    assert "programs/io_in_transaction.py" in message
     assert "db.on_commit(function, argument)" in message
     assert "db.allow('io-in-transaction', '127.0.0.1', reason=...)" in message
     assert message.endswith("[retort:io-in-transaction]")
@@ -54,7 +51,7 @@ def test_a_call_is_reported_once_a_transaction(shop: Shop, port: int) -> None:
                     connect(port)
                 connect(port)
                 with pytest.raises(GuardError, match=r"^time\.sleep was called inside"):
-                    time.sleep(1)
+                    pause()
 
 
 def test_what_is_allowed_may_pass(shop: Shop, port: int) -> None:
@@ -64,7 +61,7 @@ def test_what_is_allowed_may_pass(shop: Shop, port: int) -> None:
         with shop.db.allow("io-in-transaction", "127.0.0.1", reason="in the same machine"):
             connect(port)
             with pytest.raises(GuardError):
-                time.sleep(1)
+                pause()
 
 
 def test_a_socket_of_the_machine_itself_is_no_network(shop: Shop) -> None:
@@ -122,3 +119,44 @@ def test_python_hears_once_of_many_applications(shop: Shop) -> None:
     assert time.sleep is sleep
     assert hasattr(sleep, "__wrapped__") is (sys.version_info < (3, 13))
     assert not hasattr(getattr(sleep, "__wrapped__", None), "__wrapped__")
+
+
+def test_a_test_may_wait_in_its_own_transaction(shop: Shop) -> None:
+    """Nobody else wants its rows."""
+    with shop.push(), shop.db.transaction() as session:
+        session.get_one(Product, 1).views = 3
+        session.flush()
+        time.sleep(0.001)
+
+
+def test_a_request_is_not_blamed_for_the_transaction_of_a_test(shop: Shop) -> None:
+    """What waits in it is not the request's; the next transaction is."""
+    waited = []
+
+    @shop.app.post("/")
+    def wait() -> str:
+        shop.db.session.get_one(Product, 2)
+        pause()
+        shop.db.session.rollback()
+        waited.append(shop.db.session().in_transaction())
+        shop.db.session.get_one(Product, 1, with_for_update=True)
+        pause()
+        return ""
+
+    def change(product: Product) -> None:
+        product.views = 3
+
+    def change_at_once(product: Product) -> None:
+        change(product)
+        shop.db.session.flush()
+
+    def lock(product: Product) -> None:
+        shop.db.session.refresh(product, with_for_update=True)
+
+    for hold in (change, change_at_once, lock):
+        with shop.push():
+            hold(shop.db.session.get_one(Product, 1))
+            with pytest.raises(GuardError):
+                shop.client.post("/")
+            shop.db.session.rollback()
+    assert waited == [False] * 3

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.conftest import Disposed
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from tests.conftest import Disposed, MakeApp
 from tests.guards.collection import Shop
-from tests.guards.models import Product, post_tags
+from tests.guards.models import Product
 from tests.guards.on_servers import shop_on
+from tests.guards.programs.lock_order import lock, lock_key, lock_tag
 
+from flask_retort import SQLAlchemy
 from flask_retort.errors import Deadlock, GuardError
 from flask_retort.guards.lock_order import are_comparable
 
@@ -24,7 +27,7 @@ def test_the_order_it_warns_of_deadlocks(mysql_url: sa.URL, disposed: Disposed) 
     disposed(engine)
     have_one = threading.Barrier(2)
 
-    def lock(cart: list[int]) -> str:
+    def lock_all(cart: list[int]) -> str:
         with shop.push():
             try:
                 for product_id in cart:
@@ -38,19 +41,19 @@ def test_the_order_it_warns_of_deadlocks(mysql_url: sa.URL, disposed: Disposed) 
         return "locked"
 
     with ThreadPoolExecutor(2) as threads:
-        assert sorted(threads.map(lock, ([1, 2], [2, 1]))) == ["deadlock", "locked"]
+        assert sorted(threads.map(lock_all, ([1, 2], [2, 1]))) == ["deadlock", "locked"]
         assert shop.found == {("lock-order", "Product"): 1}
         have_one.abort()
-        assert list(threads.map(lock, ([1, 2], [1, 2]))) == ["locked", "locked"]
+        assert list(threads.map(lock_all, ([1, 2], [1, 2]))) == ["locked", "locked"]
     assert shop.found == {("lock-order", "Product"): 1}
 
 
 def test_the_message_says_what_to_write(shop: Shop) -> None:
     """Both keys, the line of the second, and the two ways to do it right."""
     with shop.push():
-        shop.db.session.get_one(Product, 3, with_for_update=True)
+        lock(shop, 3)
         with pytest.raises(GuardError) as raised:
-            shop.db.session.get_one(Product, 2, with_for_update=True)
+            lock(shop, 2)
         shop.db.session.rollback()
     message = str(raised.value)
     assert message.startswith("Product 2 was locked after Product 3 in one transaction, at ")
@@ -62,15 +65,10 @@ def test_the_message_says_what_to_write(shop: Shop) -> None:
 
 def test_a_table_without_a_model_is_locked_by_a_select(shop: Shop) -> None:
     """``db.lock()`` takes models only."""
-
-    def lock(post: int) -> None:
-        key = (post_tags.c.post_id == post, post_tags.c.tag_id == 1)
-        shop.db.session.execute(sa.select(post_tags).where(*key).with_for_update())
-
     with shop.push():
-        lock(2)
+        lock_tag(shop, 2)
         with pytest.raises(GuardError) as raised:
-            lock(1)
+            lock_tag(shop, 1)
         shop.db.session.rollback()
     keys = "post_tags.c.post_id, post_tags.c.tag_id"
     assert f"rows = db.session.execute(select(post_tags).where(tuple_({keys}).in_(keys))" in str(
@@ -91,9 +89,9 @@ def test_a_released_savepoint_keeps_its_locks(shop: Shop) -> None:
     """The order goes on after it."""
     with shop.push(), shop.db.transaction() as session:
         with session.begin_nested():
-            session.get_one(Product, 3, with_for_update=True)
+            lock(shop, 3)
         with pytest.raises(GuardError, match="Product 1 was locked after Product 3"):
-            session.get_one(Product, 1, with_for_update=True)
+            lock(shop, 1)
 
 
 @pytest.mark.parametrize(
@@ -113,3 +111,59 @@ def test_a_released_savepoint_keeps_its_locks(shop: Shop) -> None:
 def test_keys_that_everybody_sorts_alike(keys: set[tuple[Any, ...]], comparable: bool) -> None:
     """Where Python and the database may differ, nothing is said."""
     assert are_comparable(keys) is comparable
+
+
+def test_a_test_locks_in_any_order(shop: Shop) -> None:
+    """It has nobody to wait for."""
+    with shop.push():
+        for product_id in (3, 2, 1):
+            shop.db.session.get_one(Product, product_id).views = 3
+            shop.db.session.flush()
+        shop.db.session.rollback()
+
+
+def test_a_request_has_an_order_of_its_own(shop: Shop) -> None:
+    """What a test has locked or changed before is none of it; what the request locks is."""
+
+    @shop.app.post("/<ids>")
+    def lock_all(ids: str) -> str:
+        for product_id in ids:
+            lock(shop, int(product_id))
+        return ""
+
+    with shop.push():
+        lock(shop, 2)
+        shop.db.session.get_one(Product, 3).views = 3
+        shop.client.post("/1")
+        shop.db.session.rollback()
+        lock(shop, 3)
+        with pytest.raises(GuardError, match="Product 1 was locked after Product 2 in"):
+            shop.client.post("/21")
+        shop.db.session.rollback()
+
+
+class OwnBase(DeclarativeBase):
+    pass
+
+
+class Stock(OwnBase):
+    """Its key has two columns."""
+
+    __tablename__ = "stock"
+
+    shelf: Mapped[int] = mapped_column(primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True)
+
+
+def test_keys_of_several_columns_have_an_order(make_app: MakeApp) -> None:
+    """Locked by ``db.lock()``, or one by one."""
+    app = make_app("tests.guards.models", RETORT_GUARDS="raise")
+    db = SQLAlchemy(app, model_class=OwnBase)
+    with app.app_context():
+        db.create_all()
+        db.session.add_all(Stock(shelf=1, place=place) for place in (1, 2))
+        db.session.commit()
+        assert lock_key(db, Stock, (1, 2)).place == 2
+        with pytest.raises(GuardError, match=r"^Stock \(1, 1\) was locked after Stock \(1, 2\)"):
+            lock_key(db, Stock, (1, 1))
+        db.session.rollback()

@@ -144,3 +144,13 @@ def test_helpers_of_tests_are_known_by_their_folder() -> None:
     assert not Places("tests", str(root)).is_test(helper)
     assert not Places("shop", str(root)).is_test(place(root / "tests" / "jobs.py", "shop.jobs"))
     assert not Places("shop", str(root)).is_test(place(Path.cwd() / "jobs" / "base.py", "base"))
+
+
+def test_a_test_itself_is_neither_its_request_nor_its_threads(shop: Shop) -> None:
+    """In these, its code stands for the application's."""
+    found = Places("elsewhere", str(HERE.parent / "elsewhere"))
+    shop.app.get("/")(lambda: str(found.is_test_itself()))
+    assert found.is_test_itself()
+    assert shop.client.get("/").text == "False"
+    with ThreadPool(1) as pool:
+        assert not pool.apply(lambda: found.is_test_itself())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,10 +20,25 @@ from sqlalchemy.orm import (
     relationship,
     selectinload,
 )
-from tests.guards.models import Order, OrderItem, Product, User, db, fill, post_tags
+from tests.guards.models import (
+    Order,
+    OrderItem,
+    OrderStatus,
+    Product,
+    User,
+    db,
+    fill,
+    post_tags,
+)
 
 from flask_retort.guards.execution import Execution
-from flask_retort.guards.row_locks import RowLocks, Rows, rows_changed, rows_inserted
+from flask_retort.guards.row_locks import (
+    RowLocks,
+    Rows,
+    locks_inside,
+    rows_changed,
+    rows_inserted,
+)
 from flask_retort.session import Session
 
 PRODUCT: Any = Product.__table__
@@ -181,3 +199,101 @@ def test_what_is_held(session: Session) -> None:
     assert locks.holds(PRODUCT, (1,))
     assert not RowLocks().holds_parent(sa.inspect(item))
     assert RowLocks(everything=True).holds(PRODUCT, (1,))
+
+
+LOCKED = sa.select(Product.id).where(Product.stock > 1).with_for_update()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        P.where(Product.id == LOCKED.scalar_subquery()),
+        P.where(Product.id.in_(LOCKED)),
+        P.where(sa.or_(Product.id == 1, Product.id.in_(LOCKED))),
+        P.where(Product.id == LOCKED.subquery().c.id),
+        P.join(mine := LOCKED.subquery(), mine.c.id == Product.id),
+        P.join(also := LOCKED.cte(), also.c.id == Product.id),
+        sa.select(Order).join(Order.items).where(OrderItem.product_id.in_(LOCKED)),
+    ],
+)
+def test_a_sub_select_can_lock_anything(
+    session: Session, seen: list[Rows | None], statement: Any
+) -> None:
+    """Which rows it has chosen, nobody but the database knows."""
+    session.execute(statement)
+    assert seen == [None]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        P.where(Product.id == sa.select(Product.id).limit(1).scalar_subquery()),
+        P.where(Product.id == Product.stock, Product.name.is_(None), Product.stock.between(1, 2)),
+        sa.select(Order).join(Order.items).where(~OrderItem.product_id.in_([1, 2])),
+        sa.select(Order).where(Order.items.any(OrderItem.product_id == 1)),
+        sa.select(sa.func.count()).select_from(Product),
+    ],
+)
+def test_other_statements_lock_nothing_inside(statement: Any) -> None:
+    """Whatever they are made of."""
+    assert not locks_inside(statement)
+
+
+class OfText(sa.TypeDecorator[Any]):
+    """What it makes of a value only it knows."""
+
+    impl = sa.String
+    cache_ok = True
+
+
+class Untold(sa.types.UserDefinedType[Any]):
+    """As types were before SQLAlchemy 2.1."""
+
+    cache_ok = True
+
+    @property
+    def python_type(self) -> Any:
+        raise NotImplementedError
+
+
+UUID = uuid.UUID(int=1)
+
+
+@pytest.mark.parametrize(
+    ("type_", "given", "key"),
+    [
+        (sa.Integer(), "3", 3),
+        (sa.BigInteger(), "3", 3),
+        (sa.Numeric(10, 2), "3.0", Decimal(3)),
+        (sa.Numeric(10, 2), 3, 3),
+        (sa.Float(), "3.5", 3.5),
+        (sa.Uuid(), str(UUID), UUID),
+        (sa.Uuid(), UUID.hex, UUID),
+        (sa.Date(), "2026-07-01", date(2026, 7, 1)),
+        (sa.DateTime(), "2026-07-01 12:00Z", datetime(2026, 7, 1, 12, tzinfo=UTC)),
+        (sa.String(5), "3", "3"),
+        (OfText(), 3, 3),
+        (sa.Integer(), "3x", None),  # which MariaDB takes for 3
+        (sa.Numeric(), "x", None),
+        (sa.String(5), 3, None),
+        (sa.Enum(OrderStatus), "NEW", None),
+        (OfText(), "3", None),
+        (Untold(), 3, None),
+    ],
+)
+def test_keys_are_as_objects_have_them(type_: Any, given: Any, key: Any) -> None:
+    """A form has texts only, which the database converts; None where only it can."""
+    table = sa.Table("t", sa.MetaData(), sa.Column("id", type_, primary_key=True))
+    for condition in (table.c.id == given, table.c.id.in_([given])):
+        deleted = Execution(Session(db), sa.delete(table).where(condition), None, {}).rows
+        assert deleted == {table: None if key is None else {(key,)}}
+        ((known,),) = (deleted[table] or {(None,)},)
+        assert type(known[0]) is type(key)
+
+
+def test_pairs_of_keys(session: Session, seen: list[Rows | None]) -> None:
+    """As ``db.lock()`` names them."""
+    pair = sa.tuple_(post_tags.c.post_id, post_tags.c.tag_id)
+    session.execute(sa.delete(post_tags).where(pair.in_([(1, 2), ("3", 4)])))
+    session.execute(sa.delete(post_tags).where(sa.tuple_(*reversed(pair.clauses)).in_([(1, 2)])))
+    assert seen == [{post_tags: {(1, 2), (3, 4)}}, {post_tags: None}]

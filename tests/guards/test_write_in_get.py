@@ -66,3 +66,29 @@ def test_a_model_that_is_allowed_does_not_hide_another(shop: Shop) -> None:
 
     with pytest.raises(GuardError, match="GET / committed a change of Tag at"):
         shop.client.get("/")
+
+
+def test_a_request_answers_for_its_own_changes(shop: Shop) -> None:
+    """Not for those that the test has in its context, which its commit makes too."""
+
+    @shop.app.get("/<name>")
+    def add(name: str) -> str:
+        db.session.commit()
+        db.session.add(Tag(name=name))
+        db.session.commit()
+        return name
+
+    with shop.push():
+        db.session.add(Post(author_id=1, title="before"))
+        db.session.flush()
+        db.session.add(User(name="eve", email="eve@example.com"))
+        with pytest.raises(GuardError, match=r"GET /<name> committed a change of Tag at"):
+            shop.client.get("/red")
+        db.session.rollback()
+        db.session.add(Tag(name="before"))
+        db.session.flush()
+        with shop.db.allow("write-in-get", "Tag", reason="it is the next one that is looked at"):
+            shop.client.get("/green")
+        with pytest.raises(GuardError, match=r"GET /<name> committed a change of Tag at"):
+            shop.client.get("/blue")
+        db.session.rollback()

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
-from flask import Flask
+from flask import Flask, Response
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from flask_retort._sa_compat import is_plain_read
+from flask_retort.context_sessions import current_session
 from flask_retort.errors import GuardError, RetortWarning
 
 from . import places
 from .execution import Execution
 from .reporting import Report, Reports, Text, as_in, entered
+from .row_locks import locks_inside
 
 Listener = Callable[..., Any]
 
@@ -44,10 +47,12 @@ class Guard:
         They get SQLAlchemy's arguments, the first of which is a session that was first used in a
         context of the application; the thread that calls need not have that context.
 
-        Of "after_transaction_create" they get savepoints only. Two events are this package's own.
+        Of "after_transaction_create" they get savepoints only. Three events are this package's own.
         "uses": a statement is about to be executed; the method gets the session. "executes": so is
         one that is no plain read of models; it gets the :class:`.Execution`, and may return a
-        result, which then stands for executing it.
+        result, which then stands for executing it. A read with a sub-select that locks rows is not
+        plain. "request_begins": a request is about to be answered in a context that has a session
+        already, as a test's can; the method gets the session.
         """
         return {}
 
@@ -126,13 +131,31 @@ def listen(session_class: type[Session], app: Flask, guards: Guards) -> None:
     heard = _heard.setdefault(session_class, set())
     for name in guards.by_event.keys() - heard:
         heard.add(name)
-        if name in _OURS:
+        if name in _OF_STATEMENTS:
             session_class.watch = staticmethod(_watch)  # type: ignore[attr-defined]
-        else:
+        elif name != _REQUEST_BEGINS:
             event.listen(session_class, name, _dispatcher(name))
+    if _REQUEST_BEGINS in guards.by_event:
+        _watch_requests(app, guards.by_event[_REQUEST_BEGINS])
 
 
-_OURS = ("uses", "executes")
+_OF_STATEMENTS = ("uses", "executes")
+_REQUEST_BEGINS = "request_begins"
+
+
+def _watch_requests(app: Flask, listeners: Iterable[Listener]) -> None:
+    """Around Flask's own method: a signal would cost each request some microseconds."""
+    db, dispatch = app.extensions["sqlalchemy"], app.full_dispatch_request
+
+    @functools.wraps(dispatch)
+    def full_dispatch_request(*args: Any) -> Response:
+        session = current_session(db.session)
+        if session is not None:
+            for listener in listeners:
+                listener(session)
+        return dispatch(*args)
+
+    app.full_dispatch_request = full_dispatch_request  # type: ignore[method-assign]
 
 
 def _watch(session: Session, statement: Any, params: Any, kwargs: Mapping[str, Any]) -> Any:
@@ -142,7 +165,7 @@ def _watch(session: Session, statement: Any, params: Any, kwargs: Mapping[str, A
         return None
     for listener in guards.by_event.get("uses", ()):
         listener(session)
-    if is_plain_read(statement, kwargs.get("execution_options")):
+    if is_plain_read(statement, kwargs.get("execution_options")) and not locks_inside(statement):
         return None
     execution, answer = Execution(session, statement, params, kwargs), None
     for listener in guards.by_event.get("executes", ()):

@@ -36,9 +36,10 @@ class IOInTransaction(Guard):
     """Finds what waits for something else than the database while others wait for its locks.
 
     A transaction counts once it has sent a statement, and if it is an explicit block that may
-    write, or has written or locked rows. Another thread's does not. Listens to Python's audit
-    events, so that it sees every library whose connections are made in Python. Costs a look-up for
-    each audit event of the process, and a few calls for each transaction.
+    write, or has written or locked rows. Another thread's does not. Nor does a test's, be it the
+    test that waits or a request that it makes meanwhile. Listens to Python's audit events, so that
+    it sees every library whose connections are made in Python. Costs a look-up for each audit event
+    of the process, and a few calls for each transaction.
     """
 
     code: ClassVar[str] = "io-in-transaction"
@@ -62,6 +63,7 @@ class IOInTransaction(Guard):
         """Statements, and where transactions begin and end."""
         return {
             **self._calls.listeners(),
+            "request_begins": self._request_begins,
             "after_begin": self._begins,
             "executes": self._executes,
             "after_commit": self._commits,
@@ -76,7 +78,9 @@ class IOInTransaction(Guard):
         if event == "socket.connect" and calls.has_resolved:
             return
         calls.has_resolved |= event == "socket.getaddrinfo"
-        if subject not in calls.said and self._holds(session, transaction):
+        if subject in calls.said or calls.is_shared or not self._holds(session, transaction):
+            return
+        if not self.reports.places.is_test_itself():
             calls.said.add(subject)
             sleeps = event == SLEEP
             call = "time.sleep was called" if sleeps else f"{subject} was called ({event})"
@@ -88,6 +92,11 @@ class IOInTransaction(Guard):
         if blocks.is_inside(session):
             return not blocks.innermost(session).settings.read_only
         return transaction.origin is SessionTransactionOrigin.BEGIN
+
+    def _request_begins(self, session: Session) -> None:
+        transaction = session.get_transaction()
+        if writes.has_changes(session) or (transaction and self._holds(session, transaction)):
+            self._calls.of(session).is_shared = True
 
     def _begins(
         self, session: Session, transaction: SessionTransaction, connection: Connection
@@ -113,11 +122,13 @@ class _Calls:
     :param has_locked: whether it has locked rows by a select.
     :param said: what was reported of it.
     :param has_resolved: whether a name was looked up, so that the connection that follows is known.
+    :param is_shared: whether it held something before the request in which it is.
     """
 
     has_locked: bool = False
     said: set[str] = field(default_factory=set[str])
     has_resolved: bool = False
+    is_shared: bool = False
 
 
 _THREAD = "retort_thread"

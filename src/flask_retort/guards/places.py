@@ -6,6 +6,7 @@ import inspect
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,19 @@ class Places:
             return True
         is_own = self._is_own(place.module.partition(".")[0], place.file)
         return not is_own and not _TEST_FOLDERS.isdisjoint(Path(place.shown).parts[:-1])
+
+    def is_test_itself(self) -> bool:
+        """Whether a test has come here by its own code, with nobody beside it; costs a walk.
+
+        Not in a view that it asks, nor in a thread that it has started.
+        """
+        where = self.call_site()
+        return (
+            where is not None
+            and self.is_test(where)
+            and threading.current_thread() is threading.main_thread()
+            and not is_running(Flask.full_dispatch_request)
+        )
 
     def definition(self, function: Callable[..., Any] | None) -> Place | None:
         """Where a function is defined, below its decorators; None if that is not in Python."""

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from datetime import date, datetime
+from decimal import Decimal
+from numbers import Number
+from typing import TYPE_CHECKING, Any, Self, cast
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import InstanceState, Mapper, Session
 from sqlalchemy.sql import operators
 
-from flask_retort._sa_compat import has_joins, has_options, row_lock
+from flask_retort._sa_compat import (
+    conditions,
+    has_joins,
+    has_options,
+    locks_rows,
+    parts_of,
+    row_lock,
+)
 
 if TYPE_CHECKING:
     from .execution import Execution
@@ -99,6 +110,8 @@ def rows_of(executed: Execution) -> Rows | None:
         return _rows_by_key([statement.table], statement.whereclause, executed.parameters)
     lock = row_lock(statement)
     if lock is None:
+        if isinstance(text, sa.Select) and locks_inside(statement):
+            return None
         return None if not executed.is_orm_statement and _calls_lock(statement) else {}
     if not hasattr(statement, "get_final_froms"):  # a union
         return None
@@ -108,6 +121,30 @@ def rows_of(executed: Execution) -> Rows | None:
     if has_options(statement):
         return None
     return dict.fromkeys(_joined_tables(executed)) | rows_named(executed)
+
+
+def locks_inside(select: sa.Select[Any]) -> bool:
+    """Whether a sub-select of its WHERE clause or of its joins locks rows; costs a short walk."""
+    for part in parts_of(select) if has_joins(select) else conditions(select):
+        if _is_locking(part):  # a loop, as any() costs each statement more
+            return True
+    return False
+
+
+def _is_locking(part: Any) -> bool:
+    """Of a condition, what it compares with: a value, as most do, or a sub-select."""
+    if isinstance(part, sa.BinaryExpression):
+        part = part.right
+        if isinstance(part, sa.BindParameter):
+            return False
+    if isinstance(part, sa.BooleanClauseList):
+        return any(map(_is_locking, part.clauses))
+    if isinstance(part, sa.ColumnClause):
+        part = part.table
+    return isinstance(part, _SUB_SELECTS) and locks_rows(part.element)
+
+
+_SUB_SELECTS = (sa.ScalarSelect, sa.Subquery, sa.CTE, sa.Lateral)
 
 
 def _calls_lock(statement: Any) -> bool:
@@ -167,40 +204,78 @@ def rows_changed(session: Session) -> Rows:
     return rows
 
 
+_Columns = tuple[sa.ColumnElement[Any], ...]
+
+
 def _rows_by_key(tables: Iterable[Any], criteria: Any, parameters: Any) -> Rows:
     given: dict[str, Any] = parameters if hasattr(parameters, "keys") else {}
-    values: dict[sa.Column[Any], list[Any]] = {}
-    for column, compared in _comparisons(criteria, given):
-        values.setdefault(column, compared)
+    values: dict[_Columns, list[Key]] = {}
+    for columns, keys in _comparisons(criteria, given):
+        values.setdefault(columns, keys)
     return {table: _keys(table, values) for table in tables}
 
 
-def _keys(table: Any, values: Mapping[sa.Column[Any], list[Any]]) -> set[Key] | None:
-    columns = list(table.primary_key) if isinstance(table, sa.Table) else []
-    if not columns or any(column not in values for column in columns):
+def _keys(table: Any, values: Mapping[_Columns, list[Key]]) -> set[Key] | None:
+    columns = tuple(table.primary_key) if isinstance(table, sa.Table) else ()
+    keys = values.get(columns)
+    if keys is None:
+        one_by_one = [values.get((column,), []) for column in columns]
+        if not columns or any(len(found) != 1 for found in one_by_one):
+            return None
+        keys = [tuple(value for found in one_by_one for (value,) in found)]
+    try:
+        return {tuple(map(_as_loaded, columns, key)) for key in keys}
+    except (ValueError, ArithmeticError, NotImplementedError):
         return None
-    if len(columns) == 1:
-        return {(value,) for value in values[columns[0]]}
-    if any(len(values[column]) != 1 for column in columns):
-        return None
-    return {tuple(values[column][0] for column in columns)}
+
+
+_FROM_TEXT: Mapping[Any, Callable[[str], Any]] = {
+    int: int,
+    float: float,
+    Decimal: Decimal,
+    UUID: UUID,
+    date: date.fromisoformat,
+    datetime: datetime.fromisoformat,
+}
+
+
+def _as_loaded(column: sa.Column[Any], value: Any) -> Any:
+    """A value as the object has it that is loaded by it: of a form, it is a text.
+
+    :raises ValueError: only the database can tell.
+    :raises ArithmeticError: the same, from Decimal.
+    :raises NotImplementedError: the same, from a type that was written for SQLAlchemy 2.0.
+    """
+    kind = column.type.python_type  # object where it does not tell
+    is_text = isinstance(value, str)
+    if isinstance(value, kind) and not (kind is object and is_text):
+        return value
+    if is_text and kind in _FROM_TEXT:
+        return _FROM_TEXT[kind](value)
+    if isinstance(value, Number) and issubclass(kind, Number):
+        return value  # 3 and Decimal(3) are equal
+    raise ValueError(value)
 
 
 def _comparisons(
     criteria: Any, parameters: Mapping[str, Any]
-) -> Iterable[tuple[sa.Column[Any], list[Any]]]:
+) -> Iterable[tuple[_Columns, list[Key]]]:
     """What columns are compared with: ``=`` and ``IN`` of values, joined by AND."""
     if isinstance(criteria, sa.BooleanClauseList) and criteria.operator is operators.and_:
         for part in criteria.clauses:
             yield from _comparisons(part, parameters)
     elif isinstance(criteria, sa.BinaryExpression):
-        column, bound = criteria.left, criteria.right
-        if isinstance(column, sa.Column) and isinstance(bound, sa.BindParameter):
+        left, bound = criteria.left, criteria.right
+        if isinstance(bound, sa.BindParameter):
             value: Any = parameters.get(bound.key, bound.effective_value)
             if criteria.operator is operators.eq and value is not None:
-                yield column, [value]
+                yield (left,), [(value,)]
             elif criteria.operator is operators.in_op and isinstance(value, (list, tuple)):
-                yield column, [*value]
+                keys = cast("Iterable[Any]", value)
+                if isinstance(left, sa.Tuple):
+                    yield tuple(left.clauses), [tuple(key) for key in keys]
+                else:
+                    yield (left,), [(key,) for key in keys]
 
 
 def _tables(froms: Iterable[Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from flask import Flask, current_app, has_request_context, request
@@ -9,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from . import places, written
 from .hooks import Guard, Listener
-from .reporting import Text
+from .per_transaction import PerTransaction
+from .reporting import Reports, Text
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 """The methods of RFC 9110, section 9.2.1, that ask for nothing but an answer."""
@@ -19,7 +21,8 @@ class WriteInGet(Guard):
     """Finds commits of real changes while a GET, HEAD or OPTIONS request is dispatched.
 
     A model, or a table, may be allowed for all routes: its name is a subject as well. A store that
-    keeps ``flask.session`` in the database is not found: it does what a cookie would.
+    keeps ``flask.session`` in the database is not found: it does what a cookie would. Nor is what
+    was changed before the request, as by a test whose context it shares.
     """
 
     code = "write-in-get"
@@ -32,9 +35,23 @@ class WriteInGet(Guard):
         """ form with method="post".""",
     )
 
+    def __init__(self, reports: Reports) -> None:
+        super().__init__(reports)
+        self._before = PerTransaction(Counter[str])
+
     def listeners(self) -> Mapping[str, Listener]:
         """The commit, and what it takes to name what was flushed before it."""
-        return {**written.LISTENERS, "before_commit": self._commits}
+        return {
+            **written.LISTENERS,
+            "request_begins": self._request_begins,
+            "before_commit": self._commits,
+        }
+
+    def _request_begins(self, session: Session) -> None:
+        if written.is_likely(session):
+            before = self._before.of(session)
+            before.clear()
+            before.update(written.names(session))
 
     def _commits(self, session: Session) -> None:
         if not has_request_context() or request.method not in SAFE:
@@ -43,9 +60,10 @@ class WriteInGet(Guard):
             return
         if session.in_nested_transaction():  # a savepoint's release; nothing is final yet
             return
+        own = written.names(session) - (self._before.get(session) or Counter())
         changes = {
             name: times
-            for name, times in written.names(session).items()
+            for name, times in own.items()
             if not self.reports.is_allowed(self.code, name)
         }
         if not changes or _is_of_session_store():

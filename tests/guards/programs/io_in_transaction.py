@@ -47,6 +47,14 @@ def payments() -> Iterator[int]:
             thread.join()
 
 
+def connect(port: int) -> None:
+    socket.create_connection(("127.0.0.1", port)).close()
+
+
+def pause() -> None:
+    time.sleep(0.001)
+
+
 def charge(port: int, order_id: int) -> str:
     body = json.dumps({"order": order_id}).encode()
     with urllib.request.urlopen(f"http://localhost:{port}/charges", body) as response:
@@ -292,3 +300,32 @@ def the_client_of_a_test_calls_another_view(shop: Shop) -> None:
         shop.db.session.flush()
         shop.client.get("/rates")
         shop.db.session.commit()
+
+
+@must_not_fire("io-in-transaction")
+def a_view_waits_while_a_test_has_rows(shop: Shop) -> None:
+    @shop.app.get("/rates")
+    def rates() -> str:
+        time.sleep(0.001)
+        return "1.1"
+
+    with shop.push():
+        shop.db.session.add(Post(author_id=1, title="news"))
+        shop.db.session.flush()
+        shop.client.get("/rates")
+        shop.db.session.commit()
+
+
+@must_fire("io-in-transaction", "time.sleep")
+def a_view_waits_where_a_test_has_only_read(shop: Shop) -> None:
+    @shop.app.post("/posts")
+    def create() -> str:
+        shop.db.session.add(Post(author_id=1, title="news"))
+        shop.db.session.flush()
+        time.sleep(0.001)
+        shop.db.session.commit()
+        return ""
+
+    with shop.push():
+        shop.db.session.get_one(User, 1)
+        shop.client.post("/posts")

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import sqlalchemy as sa
 from flask import request
 from tests.guards.collection import Shop, must_fire, must_not_fire
-from tests.guards.models import Account, Order, OrderItem, Post, Product, User
+from tests.guards.models import Account, Order, OrderItem, Post, Product, User, post_tags
+
+from flask_retort import SQLAlchemy
+
+
+def lock(shop: Shop, product_id: int) -> Product:
+    return shop.db.session.get_one(Product, product_id, with_for_update=True)
+
+
+def lock_key(db: SQLAlchemy[Any], model: type[Any], key: Any) -> Any:
+    return db.lock(model, [key])[key]
+
+
+def lock_tag(shop: Shop, post_id: int) -> None:
+    key = (post_tags.c.post_id == post_id, post_tags.c.tag_id == 1)
+    shop.db.session.execute(sa.select(post_tags).where(*key).with_for_update())
+
 
 # --- what can deadlock ----------------------------------------------------------------
 
@@ -246,4 +263,59 @@ def rows_are_read_in_any_order(shop: Shop) -> None:
         for product_id in (3, 1, 2):
             shop.db.session.get_one(Product, product_id)
         shop.db.session.get_one(Product, 2).views = 3
+        shop.db.session.commit()
+
+
+@must_not_fire("lock-order")
+def a_view_locks_after_a_test(shop: Shop) -> None:
+    @shop.app.post("/products/<int:product_id>")
+    def rename(product_id: int) -> str:
+        lock(shop, product_id).name = "mug"
+        shop.db.session.commit()
+        return ""
+
+    with shop.push():
+        shop.db.session.get_one(Product, 3).views = 3
+        shop.db.session.flush()
+        shop.db.session.get_one(Product, 2).views = 3
+        shop.client.post("/products/1")
+
+
+def lock_form(shop: Shop, *ids: str) -> None:
+    @shop.app.post("/orders")
+    def order() -> str:
+        for product_id in request.form.getlist("id"):
+            shop.db.session.get(Product, product_id, with_for_update=True)
+        shop.db.session.commit()
+        return ""
+
+    shop.client.post("/orders", data={"id": list(ids)})
+
+
+@must_not_fire("lock-order")
+def keys_of_a_form_go_up(shop: Shop) -> None:
+    lock_form(shop, "9", "10")
+
+
+@must_fire("lock-order", "Product")
+def keys_of_a_form_go_down(shop: Shop) -> None:
+    lock_form(shop, "10", "9")
+
+
+@must_not_fire("lock-order")
+def a_sub_select_has_locked_them_all(shop: Shop) -> None:
+    with shop.push():
+        every = sa.select(Product.id).with_for_update().subquery()
+        shop.db.session.scalars(sa.select(Product).join(every, every.c.id == Product.id)).all()
+        lock(shop, 3)
+        lock(shop, 1)
+        shop.db.session.commit()
+
+
+@must_fire("lock-order", "post_tags")
+def pairs_of_keys_go_down(shop: Shop) -> None:
+    pair = sa.tuple_(post_tags.c.post_id, post_tags.c.tag_id)
+    with shop.push():
+        for keys in ([(2, 1), (1, 2)], [(1, 1)]):
+            shop.db.session.execute(sa.delete(post_tags).where(pair.in_(keys)))
         shop.db.session.commit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import sqlalchemy as sa
 from flask import abort, request
@@ -78,6 +79,15 @@ def the_row_is_refreshed_with_a_lock(shop: Shop) -> None:
     with shop.push():
         product = shop.db.session.get_one(Product, 1)
         shop.db.session.refresh(product, with_for_update=True)
+        product.stock -= 1
+        shop.db.session.commit()
+
+
+@must_not_fire("lost-update")
+def the_extension_locks_a_row_that_was_read(shop: Shop) -> None:
+    with shop.push():
+        product = shop.db.session.get_one(Product, 1)
+        shop.db.lock(Product, [1])
         product.stock -= 1
         shop.db.session.commit()
 
@@ -236,3 +246,25 @@ def a_counter_starts_again_behind_its_limit(shop: Shop) -> None:
         user = shop.db.session.get_one(User, 1)
         user.logins = 0 if user.logins + 1 > 5 else 5
         shop.db.session.commit()
+
+
+@must_not_fire("lost-update")
+def the_key_of_a_locked_row_is_from_a_form(shop: Shop) -> None:
+    @shop.app.post("/take")
+    def take() -> str:
+        key: Any = request.form["id"]
+        product = shop.db.session.get_one(Product, key, with_for_update=True)
+        product.stock -= 1
+        shop.db.session.commit()
+        return ""
+
+    shop.client.post("/take", data={"id": "1"})
+
+
+@must_not_fire("lost-update")
+def a_sub_select_locks_the_row(shop: Shop) -> None:
+    with shop.push(), shop.db.transaction() as session:
+        first = sa.select(Product.id).where(Product.stock > 0).order_by(Product.id).limit(1)
+        locked = first.with_for_update().scalar_subquery()
+        product = session.scalars(sa.select(Product).where(Product.id == locked)).one()
+        product.stock -= 1

@@ -336,3 +336,33 @@ def a_page_starts_a_job(shop: Shop) -> None:
         return "started"
 
     shop.client.get("/report")
+
+
+def note_visit(shop: Shop) -> None:
+    @shop.app.before_request
+    def note() -> None:
+        db.session.get_one(User, 1).name = "seen"
+        db.session.commit()
+
+    @shop.app.get("/")
+    def home() -> str:
+        return "hello"
+
+
+@must_not_fire("write-in-get", RETORT_ALLOW=_LOGINS)
+def a_test_has_rows_that_it_does_not_commit(shop: Shop) -> None:
+    note_visit(shop)
+    with shop.push():
+        db.session.add(Post(author_id=1, title="news"))
+        db.session.flush()
+        db.session.add(Tag(name="blue"))
+        shop.client.get("/")
+
+
+@must_fire("write-in-get", "GET /")
+def a_view_writes_beside_the_rows_of_a_test(shop: Shop) -> None:
+    note_visit(shop)
+    with shop.push():
+        db.session.add(Post(author_id=1, title="news"))
+        db.session.flush()
+        shop.client.get("/")
