@@ -122,6 +122,21 @@ def locks_rows(statement: Any) -> bool:
     return getattr(statement, "_for_update_arg", None) is not None
 
 
+def has_writing_cte(select: Any) -> bool:
+    """Whether the select reads from, joins or has an INSERT, UPDATE or DELETE as a CTE.
+
+    Looks at its columns and tables only, as each select passes here, and not into subqueries. There
+    is no public way to ask for those without working out the FROM list.
+    """
+    parts = [*select._independent_ctes, *select._raw_columns, *select._from_obj]
+    parts += [join[0] for join in select._setup_joins]
+    for part in parts:
+        table = getattr(part, "table", part)
+        if isinstance(table, sa.CTE) and table.element.is_dml:
+            return True
+    return False
+
+
 def is_orm_statement(statement: Any) -> bool:
     """Whether the statement is about models, which only an event of the session tells publicly."""
     plugin: object = getattr(statement, "_propagate_attrs", {}).get("compile_state_plugin")

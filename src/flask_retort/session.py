@@ -113,6 +113,16 @@ class Session(orm.Session):
         engines = self._db.engines if self._engines is None else self._engines
         return are_one_database([self._db._engine_for(engines, key) for key in tables])
 
+    def connection(
+        self,
+        bind_arguments: Any = None,
+        execution_options: Mapping[str, Any] | None = None,
+    ) -> sa.Connection:
+        """``Session.connection``; what a cursor of the driver writes, the session can't know."""
+        connection = super().connection(bind_arguments, execution_options)
+        writes.note_connection(self, connection)
+        return connection
+
     def flush(self, objects: Any = None) -> None:
         """``Session.flush``; a version that is not the database's any more is StaleVersion."""
         wrote = self.written
@@ -224,7 +234,7 @@ class Session(orm.Session):
     def _begin_as_writer(self, statement: Any, kwargs: dict[str, Any]) -> None:
         """What FOR UPDATE is on SQLite, which has no row locks."""
         arguments = kwargs.get("bind_arguments") or {"clause": statement}
-        begin_as_writer(self.connection(bind_arguments=arguments))
+        begin_as_writer(super().connection(bind_arguments=arguments))
 
 
 writes.watch(Session)

@@ -10,8 +10,12 @@ import flask
 import flask.views
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase
+from tests.conftest import MakeApp
 
+from flask_retort import SQLAlchemy
 from flask_retort.errors import GuardError, RetortWarning
+from flask_retort.transactions import writes
 
 from .collection import Shop, new_shop
 from .models import Post, Tag, User, db
@@ -102,6 +106,44 @@ def test_a_view_class_has_a_place(shop: Shop) -> None:
     shop.app.add_url_rule("/users", view_func=Users.as_view("users"))
     with pytest.raises(GuardError, match=r"at guards/test_lost_write\.py:\d+ \(.*Users\.post\)"):
         shop.client.post("/users")
+
+
+def test_what_nobody_knows_is_not_said_to_be_lost(shop: Shop) -> None:
+    """A procedure may only read; what waits beside it is still named, and that alone."""
+
+    @shop.app.post("/report")
+    def report() -> str:
+        session = db.session()
+        session.get_one(User, 1)
+        writes.note_statement(session, sa.text("CALL report()"), None)
+        if "tag" in flask.request.args:
+            session.add(Tag(name=flask.request.args["tag"]))
+        return "report"
+
+    assert shop.client.post("/report").text == "report"
+    with pytest.raises(GuardError, match=r"thrown away: Tag\."):
+        shop.client.post("/report?tag=blue")
+
+
+def test_a_select_that_writes_in_a_cte(make_app: MakeApp, postgresql_url: sa.URL) -> None:
+    """PostgreSQL's own way of writing and reading at once."""
+
+    class Base(DeclarativeBase):
+        pass
+
+    app = make_app(SQLALCHEMY_DATABASE_URI=postgresql_url)
+    database = SQLAlchemy(app, model_class=Base)
+    tags = sa.Table("tag", database.metadata, sa.Column("name", sa.Text))
+
+    @app.post("/tags")
+    def add() -> str:
+        new = sa.insert(tags).values(name="blue").returning(tags.c.name).cte()
+        return str(database.session.scalar(sa.select(new.c.name)))
+
+    with app.app_context():
+        database.create_all()
+    with pytest.raises(GuardError, match="POST /tags ended without a commit"):
+        app.test_client().post("/tags")
 
 
 # --- contexts that go on after their requests ---------------------------------

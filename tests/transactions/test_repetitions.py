@@ -175,3 +175,9 @@ def test_errors_are_caught_by_sqlalchemy_s_names(ledger: Ledger) -> None:
     with pytest.raises(exc.IntegrityError), ledger.db.transaction():
         ledger.add("first")
     assert issubclass(Deadlock, exc.OperationalError)
+
+
+def test_a_lock_alone_is_no_change(ledger: Ledger) -> None:
+    """A function that may be run again is not refused after it: nothing would be lost."""
+    ledger.db.lock(Account, [1])
+    assert ledger.db.transaction(retry=1)(ledger.balance)() == 200

@@ -224,7 +224,8 @@ class LostUpdateGuard(Guard):
                 known.unlocked = States(one for one in loaded if not one.expired)
 
     def _is_isolated(self, session: Session, state: InstanceState[Any]) -> bool:
-        connection = session.connection(bind_arguments={"mapper": state.mapper})
+        # Not ours, which notes that somebody may write over the connection.
+        connection = Session.connection(session, {"mapper": state.mapper})
         known = self._transactions.of(session)
         if connection.dialect.name == "sqlite":
             late = known.stale if known.unlocked is None else known.unlocked

@@ -23,7 +23,7 @@ def names(session: Session) -> Counter[str]:
     Empty only if there are none. A statement counts as one of its model, or of its table.
     """
     found = _names(_changed(session))
-    if writes.has_written(session):
+    if writes.surely_has_written(session):
         found += _noted(session)
         found = found or Counter({"rows": 1})
     return found
@@ -33,7 +33,7 @@ def is_likely(session: Session) -> bool:
     """Whether there may be any names; costs little, and True where a change has no effect."""
     return (
         session.identity_map.check_modified()
-        or writes.has_written(session)
+        or writes.surely_has_written(session)
         or bool(session.new)
         or bool(session.deleted)
     )
@@ -41,7 +41,7 @@ def is_likely(session: Session) -> bool:
 
 def only_modified(session: Session) -> bool:
     """Whether all there is are changes of loaded objects that no flush has seen."""
-    return not (session.new or session.deleted or writes.has_written(session))
+    return not (session.new or session.deleted or writes.surely_has_written(session))
 
 
 def in_words(written: Mapping[str, int]) -> str:

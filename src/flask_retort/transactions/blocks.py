@@ -165,11 +165,14 @@ def begin(session: Session, settings: Settings, owner: object = None) -> Block:
 def end_reading(session: Session, refusal: Exception) -> None:
     """End an implicit transaction that has only read, so that the next one sees what is new.
 
-    :param refusal: raised where it has changes, which would be lost.
+    :param refusal: raised where it has changes, which would be lost, or may have some.
     """
     if session.in_transaction():
         # A session of another class does not tell of its statements.
         if writes.has_changes(session) or not hasattr(session, "written"):
+            raise refusal
+        if writes.has_written_unseen(session):
+            refusal.add_note(_WRITTEN_UNSEEN)
             raise refusal
         session.rollback()
 
@@ -322,6 +325,10 @@ _CHANGES_BEFORE = (
     "A db.transaction() with isolation, read_only or a timeout needs a transaction of its own, and"
     " the session has changes that are not committed: ending theirs would lose them. Commit them"
     " first with db.session.commit(), or make them inside the block."
+)
+_WRITTEN_UNSEEN = (
+    "The changes can have been made over the connection that session.connection() gave, or by a"
+    " function of the database. After reads alone, end them with db.session.rollback()."
 )
 _ENDED_INSIDE = {
     "commit": "commit() was called inside a db.transaction() block, which commits at its end, all"

@@ -55,7 +55,8 @@ def lock(
     if not wanted:
         return {}
     session.flush()  # what is pending would be overwritten below
-    begin_as_writer(session.connection(bind_arguments={"mapper": mapper}))
+    # Not ours, which notes that somebody may write over the connection.
+    begin_as_writer(orm.Session.connection(session, {"mapper": mapper}))
     statement = (
         sa.select(model)
         .order_by(*mapper.primary_key)

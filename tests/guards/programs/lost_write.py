@@ -179,3 +179,41 @@ def a_command_exits_as_if_all_were_well(shop: Shop) -> None:
         context.exit()
 
     shop.flask("import-products")
+
+
+@must_fire("lost-write", "POST /import")
+def a_view_writes_over_the_connection(shop: Shop) -> None:
+    @shop.app.post("/import")
+    def import_tags() -> str:
+        rows = [{"name": "red"}, {"name": "green"}]
+        db.session.connection().execute(sa.insert(Tag), rows)
+        return "imported"
+
+    shop.client.post("/import")
+
+
+@must_fire("lost-write", "POST /archive")
+def a_text_takes_from_one_table_for_another(shop: Shop) -> None:
+    @shop.app.post("/archive")
+    def archive() -> str:
+        move = (
+            "WITH old AS (SELECT name FROM tag) INSERT INTO tag (name) SELECT 'x' || name FROM old"
+        )
+        db.session.execute(sa.text(move))
+        return "done"
+
+    shop.client.post("/archive")
+
+
+@must_fire("lost-write", "POST /report")
+def a_temporary_table_is_not_all_that_is_written(shop: Shop) -> None:
+    @shop.app.post("/report")
+    def report() -> str:
+        db.session.execute(sa.text("CREATE TEMPORARY TABLE picked AS SELECT id FROM product"))
+        db.session.execute(sa.text("DELETE FROM picked WHERE id > 2"))
+        db.session.execute(
+            sa.text("UPDATE product SET stock = 0 WHERE id IN (SELECT * FROM picked)")
+        )
+        return "done"
+
+    shop.client.post("/report")
