@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,14 @@ import flask_retort
 
 needs_alias = pytest.mark.needs_alias
 ALIASED = os.environ.get("RETORT_ALIAS") == "1"
+
+
+@pytest.fixture(autouse=True)
+def the_old_name_is_left_as_it_was() -> Iterator[None]:
+    """After each package's work, it is still ours where it was aliased, and only there."""
+    yield
+    module = sys.modules.get("flask_sqlalchemy")
+    assert module is None or (module.SQLAlchemy is flask_retort.SQLAlchemy) is ALIASED
 
 
 def test_the_old_name_is_ours_only_with_the_alias() -> None:
@@ -251,9 +260,3 @@ def test_flask_appbuilder_builds_on_a_subclass(make_app: Any) -> None:
     client = app.test_client()
     client.post("/login/", data={"username": "admin", "password": "pw"})
     assert "Ada" in client.get("/contactview/list/").text
-
-
-def test_the_packages_left_the_old_name_as_it_was() -> None:
-    """After all of this, the old name is still ours where it was aliased, and only there."""
-    module = sys.modules["flask_sqlalchemy"]
-    assert (module.SQLAlchemy is flask_retort.SQLAlchemy) is ALIASED
