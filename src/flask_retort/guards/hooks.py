@@ -47,12 +47,13 @@ class Guard:
         They get SQLAlchemy's arguments, the first of which is a session that was first used in a
         context of the application; the thread that calls need not have that context.
 
-        Of "after_transaction_create" they get savepoints only. Three events are this package's own.
+        Of "after_transaction_create" they get savepoints only. Four events are this package's own.
         "uses": a statement is about to be executed; the method gets the session. "executes": so is
         one that is no plain read of models; it gets the :class:`.Execution`, and may return a
         result, which then stands for executing it. A read with a sub-select that locks rows is not
         plain. "request_begins": a request is about to be answered in a context that has a session
-        already, as a test's can; the method gets the session.
+        already, as a test's can; the method gets the session. "request_ends": it was answered, and
+        the context has a session, or the answer is still being made; the method gets both.
         """
         return {}
 
@@ -133,17 +134,17 @@ def listen(session_class: type[Session], app: Flask, guards: Guards) -> None:
         heard.add(name)
         if name in _OF_STATEMENTS:
             session_class.watch = staticmethod(_watch)  # type: ignore[attr-defined]
-        elif name != _REQUEST_BEGINS:
+        elif name not in _OF_REQUESTS:
             event.listen(session_class, name, _dispatcher(name))
-    if _REQUEST_BEGINS in guards.by_event:
-        _watch_requests(app, guards.by_event[_REQUEST_BEGINS])
+    if not guards.by_event.keys().isdisjoint(_OF_REQUESTS):
+        _watch_requests(app, *(guards.by_event.get(name, ()) for name in _OF_REQUESTS))
 
 
 _OF_STATEMENTS = ("uses", "executes")
-_REQUEST_BEGINS = "request_begins"
+_OF_REQUESTS = ("request_begins", "request_ends")
 
 
-def _watch_requests(app: Flask, listeners: Iterable[Listener]) -> None:
+def _watch_requests(app: Flask, begin: Iterable[Listener], end: Iterable[Listener]) -> None:
     """Around Flask's own method: a signal would cost each request some microseconds."""
     db, dispatch = app.extensions["sqlalchemy"], app.full_dispatch_request
 
@@ -151,9 +152,14 @@ def _watch_requests(app: Flask, listeners: Iterable[Listener]) -> None:
     def full_dispatch_request(*args: Any) -> Response:
         session = current_session(db.session)
         if session is not None:
-            for listener in listeners:
+            for listener in begin:
                 listener(session)
-        return dispatch(*args)
+        response = dispatch(*args)
+        session = current_session(db.session)
+        if session is not None or not response.is_sequence:
+            for listener in end:
+                listener(session, response)
+        return response
 
     app.full_dispatch_request = full_dispatch_request  # type: ignore[method-assign]
 

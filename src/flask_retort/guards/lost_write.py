@@ -12,14 +12,13 @@ from flask.ctx import AppContext
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from flask_retort.context_sessions import current_session
-
 from . import places, written
 from .hooks import Guard, Listener
 from .reporting import Text
 
 _ANSWER = "_retort_answer"
 _HAS_FAILED = "_retort_has_failed"
+_BEFORE = "retort_unsaved_before_request"
 
 
 class _Answer(NamedTuple):
@@ -55,26 +54,16 @@ class LostWrite(Guard):
     )
 
     def listeners(self) -> Mapping[str, Listener]:
-        """What it takes to name what was flushed."""
-        return written.LISTENERS
+        """What it takes to name what was flushed, and requests that leave anything behind."""
+        return {
+            **written.LISTENERS,
+            "request_begins": self._request_begins,
+            "request_ends": self._request_ends,
+        }
 
     def attach(self, app: Flask, engines: Mapping[str | None, Engine]) -> None:
-        """Note what each request has come to, if it leaves anything behind.
-
-        Around Flask's own methods: a signal would cost each request some microseconds.
-        """
-        self._db = app.extensions["sqlalchemy"]
-        dispatch, handle = app.full_dispatch_request, app.handle_user_exception
-
-        @functools.wraps(dispatch)
-        def full_dispatch_request(*args: Any) -> Response:
-            before = self._unsaved()
-            response = dispatch(*args)
-            # Its context can be a test's, which goes on, and has rows of its own.
-            if not response.is_sequence or self._unsaved() != before:
-                answer = _Answer(places.current_request(), response.status_code)
-                setattr(places.context(), _ANSWER, answer)
-            return response
+        """Note which requests have failed, around Flask's own method: a signal would cost more."""
+        handle = app.handle_user_exception
 
         @functools.wraps(handle)
         def handle_user_exception(*args: Any) -> Any:
@@ -82,14 +71,18 @@ class LostWrite(Guard):
                 setattr(places.current_request(), _HAS_FAILED, True)
             return handle(*args)
 
-        app.full_dispatch_request = full_dispatch_request  # type: ignore[method-assign]
         app.handle_user_exception = handle_user_exception  # type: ignore[assignment,method-assign]
 
-    def _unsaved(self) -> Counter[str] | None:
-        session = current_session(self._db.session)
-        if session is None or not written.is_likely(session):
-            return None
-        return written.names(session) or None
+    def _request_begins(self, session: Session) -> None:
+        session.info[_BEFORE] = _unsaved(session)
+
+    def _request_ends(self, session: Session | None, response: Response) -> None:
+        # Its context can be a test's, which goes on, and has rows of its own.
+        before = None if session is None else session.info.get(_BEFORE)
+        unsaved = None if session is None else _unsaved(session)
+        if not response.is_sequence or unsaved != before:
+            answer = _Answer(places.current_request(), response.status_code)
+            setattr(places.context(), _ANSWER, answer)
 
     def context_ends(self, session: Session, error: BaseException | None) -> None:
         """Look at what is left in the session."""
@@ -117,3 +110,7 @@ class LostWrite(Guard):
         where = self.reports.places.call_site()
         if where is None or not self.reports.places.is_test(where):
             self.find(where.qualified_name if where else "context", where=where, written=lost)
+
+
+def _unsaved(session: Session) -> Counter[str] | None:
+    return (written.names(session) or None) if written.is_likely(session) else None
